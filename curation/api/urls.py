@@ -1,0 +1,24 @@
+"""Addresses of the REST interface below /api/v1/; everything of a project lies below projects/<slug>/."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+from curation.api import datasets, imports, pairs, projects, queues, trajectories
+
+urlpatterns = [
+    *projects.urlpatterns,
+    path(
+        "projects/<slug:project>/",
+        include(
+            [
+                *projects.routes,
+                *imports.routes,
+                *trajectories.routes,
+                *queues.routes,
+                *pairs.routes,
+                *datasets.routes,
+            ]
+        ),
+    ),
+]

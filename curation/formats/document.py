@@ -1,0 +1,219 @@
+"""The canonical document: what one attempt at a task is, as stored in a revision. A superset of ATIF v1.8."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = "ATIF-v1.8"
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _is_text(value: object) -> bool:
+    return value == "text"
+
+
+_LEFT_OUT: Any = Field(default=None, exclude_if=_is_none)
+"""A key that is left out of the plain form where it holds nothing."""
+
+ContentForm = Literal["text", "parts", "none"]
+"""How content stood in the file: one string, a list of parts, or nothing. Kept so that ATIF goes out as it came in."""
+
+Actor = Literal["assistant", "user", "environment"]
+Status = Literal["completed", "crashed", "truncated", "unknown"]
+Source = Literal["system", "user", "agent"]
+SmallInt = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Part(BaseModel):
+    """One piece of content. Text now; other types keep what they were recorded with."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    text: str | None = _LEFT_OUT
+
+
+class ToolCall(_Model):
+    """One call. `arguments_raw` is the text as recorded; `arguments` is None where that text is not a JSON object."""
+
+    tool_call_id: str
+    native_id: str | None = None
+    function_name: str
+    arguments: dict[str, Any] | None = None
+    arguments_raw: str
+    extra: dict[str, Any] | None = _LEFT_OUT
+
+
+class ObservationResult(_Model):
+    """What came back. `source_call_id` is our own id of the call answered; None for what no call asked for."""
+
+    source_call_id: str | None = None
+    content: list[Part] = Field(default_factory=list)
+    content_form: ContentForm = Field(default="text", exclude_if=_is_text)
+    native_id: str | None = _LEFT_OUT
+    subagent_trajectory_ref: list[dict[str, Any]] | None = _LEFT_OUT
+    extra: dict[str, Any] | None = _LEFT_OUT
+
+
+class Observation(_Model):
+    results: list[ObservationResult] = Field(default_factory=list)
+
+
+class Step(_Model):
+    """One step. An agent's step is one assistant turn: its text, its tool calls, and what came back."""
+
+    step_id: int = Field(ge=1)
+    timestamp: str | None = _LEFT_OUT
+    source: Source
+    message: list[Part] = Field(default_factory=list)
+    message_form: ContentForm = Field(default="text", exclude_if=_is_text)
+    reasoning_content: str | None = _LEFT_OUT
+    reasoning_effort: str | int | float | None = _LEFT_OUT
+    model_name: str | None = _LEFT_OUT
+    tool_calls: list[ToolCall] | None = _LEFT_OUT
+    observation: Observation | None = _LEFT_OUT
+    metrics: dict[str, Any] | None = _LEFT_OUT
+    llm_call_count: int | None = _LEFT_OUT
+    is_copied_context: bool | None = _LEFT_OUT
+    role_raw: str | None = _LEFT_OUT
+    actor: Actor
+    trainable: bool = False
+    extra: dict[str, Any] | None = _LEFT_OUT
+
+    @model_validator(mode="after")
+    def _check_calls(self) -> Self:
+        if self.source != "agent" and (self.tool_calls or self.trainable):
+            raise ValueError(f"step {self.step_id}: only an agent's step has tool calls or is trained on")
+        known = [call.tool_call_id for call in self.tool_calls or []]
+        if len(set(known)) < len(known):
+            raise ValueError(f"step {self.step_id}: two tool calls have the same id")
+        for result in self.observation.results if self.observation else []:
+            if result.source_call_id is not None and result.source_call_id not in known:
+                raise ValueError(f"step {self.step_id}: a result answers {result.source_call_id!r}, which is no call of it")
+        return self
+
+
+class Agent(_Model):
+    name: str
+    version: str = "unknown"
+    model_name: str | None = None
+    tool_definitions: list[dict[str, Any]] | None = None
+    extra: dict[str, Any] | None = _LEFT_OUT
+
+
+class SourceFile(_Model):
+    """Where the document was read from."""
+
+    format: str
+    version: str | None = None
+    file_sha256: str | None = None
+    record_index: int = 0
+
+
+class Task(_Model):
+    """The problem: `fingerprint` tells apart tasks that share an id but not their text."""
+
+    id: str = Field(min_length=1, max_length=200)
+    dataset: str | None = Field(default=None, max_length=120)
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    instruction: str
+
+
+class Trial(_Model):
+    index: SmallInt | None = None
+    seed: int | None = None
+    group: str | None = None
+
+
+class Outcome(_Model):
+    """How it ended. `success` is None where the file does not say: the project's threshold on `reward` decides."""
+
+    reward: float | None = Field(default=None, allow_inf_nan=False)
+    success: bool | None = None
+    rewards: dict[str, float] = Field(default_factory=dict)
+    status: Status = "unknown"
+    error: str | None = None
+    scorer: str | None = None
+
+
+class Document(_Model):
+    """One attempt at a task. `model_dump(mode="json")` is the plain form that is stored."""
+
+    schema_version: Literal["ATIF-v1.8"] = SCHEMA_VERSION
+    session_id: str | None = None
+    trajectory_id: str | None = _LEFT_OUT
+    agent: Agent
+    steps: list[Step] = Field(min_length=1)
+    notes: str | None = _LEFT_OUT
+    final_metrics: dict[str, Any] | None = _LEFT_OUT
+    continued_trajectory_ref: str | None = _LEFT_OUT
+    subagent_trajectories: list[dict[str, Any]] | None = _LEFT_OUT
+    extra: dict[str, Any] | None = _LEFT_OUT
+    source: SourceFile
+    task: Task
+    trial: Trial = Field(default_factory=Trial)
+    outcome: Outcome = Field(default_factory=Outcome)
+
+    @model_validator(mode="after")
+    def _check_step_ids(self) -> Self:
+        for number, step in enumerate(self.steps, start=1):
+            if step.step_id != number:
+                raise ValueError(f"steps[{number - 1}] has step_id {step.step_id}; expected {number}")
+        return self
+
+
+def text_part(text: str) -> Part:
+    return Part(type="text", text=text)
+
+
+def text_parts(text: str | None) -> list[Part]:
+    """The parts of a plain string: one, or none where there is no text."""
+    return [text_part(text)] if text else []
+
+
+def text_of(parts: Iterable[Part | Mapping[str, Any]] | None) -> str:
+    """All text of a content, in order; takes models and their plain form alike. Other parts are named, `[image]`."""
+    pieces = []
+    for part in parts or []:
+        kind, text = (part.type, part.text) if isinstance(part, Part) else (part.get("type"), part.get("text"))
+        pieces.append(text if text is not None else "" if kind == "text" else f"[{kind}]")
+    return "".join(pieces)
+
+
+def fingerprint_instruction(text: str) -> str:
+    """sha256 (hex) of an instruction, its Unicode form and white space normalised."""
+    normal = " ".join(unicodedata.normalize("NFC", text).split())
+    return hashlib.sha256(normal.encode("utf-8", "replace")).hexdigest()
+
+
+def hash_document(document: Document) -> str:
+    """sha256 (hex) over what the trajectory is: agent, steps, task, trial and outcome, not where it was read from.
+
+    A number hashes the same as 1 and as 1.0, since a database may hand back either.
+    """
+    content = document.model_dump(mode="json", include={"agent", "steps", "task", "trial", "outcome"})
+    canonical = json.dumps(_unify_numbers(content), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _unify_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unify_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unify_numbers(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

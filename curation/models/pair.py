@@ -1,0 +1,86 @@
+"""Preference pairs, and what reviewers judged of them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Greatest, Least
+
+from curation.models.access import Project
+from curation.models.trajectory import Revision, Task
+
+
+class PreferencePair(models.Model):
+    """Two attempts at one task that share their first steps; after a judgement, `chosen` is what was preferred."""
+
+    class Origin(models.TextChoices):
+        OUTCOME = "outcome", "A success and a failure"
+        CORRECTION = "correction", "A correction over its original"
+        IMPORTED = "imported", "Imported as a pair"
+
+    class Status(models.TextChoices):
+        PROPOSED = "proposed", "Proposed"
+        CONFIRMED = "confirmed", "Confirmed"
+        TIE = "tie", "Tie"
+        BOTH_BAD = "both-bad", "Both bad"
+
+    class Strength(models.IntegerChoices):
+        SLIGHT = 1, "Slightly better"
+        CLEAR = 2, "Better"
+        STRONG = 3, "Much better"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="pairs")
+    task = models.ForeignKey(Task, models.CASCADE, related_name="pairs")
+    chosen = models.ForeignKey(Revision, models.CASCADE, related_name="pairs_as_chosen")
+    rejected = models.ForeignKey(Revision, models.CASCADE, related_name="pairs_as_rejected")
+    shared_steps = models.IntegerField(help_text="Number of leading steps that are the same on both sides.")
+    origin = models.CharField(max_length=10, choices=Origin.choices)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PROPOSED)
+    strength = models.SmallIntegerField(choices=Strength.choices, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(chosen=models.F("rejected")), name="pair_has_two_sides"),
+            # Unordered: a judgement may swap the sides, and the swapped pair is still the same pair.
+            models.UniqueConstraint(
+                Least("chosen", "rejected"),
+                Greatest("chosen", "rejected"),
+                name="pair_once",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["project", "status", "-id"], name="pair_by_status"),
+            models.Index(fields=["project", "-id"], name="pair_by_project"),
+        ]
+
+    def __str__(self) -> str:
+        return f"pair {self.pk}"
+
+
+class Judgement(models.Model):
+    """A reviewer's answer to "which of the two is better?", with the sides as they were shown."""
+
+    class Answer(models.TextChoices):
+        LEFT_MUCH_BETTER = "left-much-better", "Left much better"
+        LEFT_BETTER = "left-better", "Left better"
+        LEFT_SLIGHTLY_BETTER = "left-slightly-better", "Left slightly better"
+        TIE = "tie", "About equal"
+        RIGHT_SLIGHTLY_BETTER = "right-slightly-better", "Right slightly better"
+        RIGHT_BETTER = "right-better", "Right better"
+        RIGHT_MUCH_BETTER = "right-much-better", "Right much better"
+        BOTH_BAD = "both-bad", "Both bad"
+
+    pair = models.ForeignKey(PreferencePair, models.CASCADE, related_name="judgements")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="judgements")
+    left = models.ForeignKey(Revision, models.CASCADE, related_name="+")
+    right = models.ForeignKey(Revision, models.CASCADE, related_name="+")
+    answer = models.CharField(max_length=24, choices=Answer.choices)
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["pair", "reviewer"], name="one_judgement_per_reviewer")]
+
+    def __str__(self) -> str:
+        return f"{self.reviewer} on {self.pair}: {self.answer}"

@@ -1,0 +1,139 @@
+"""Who may touch what: one function per noun, used by every page and every endpoint.
+
+Each takes the caller's `Access` to one project and looks the noun up inside that project only, so that an id of
+another project is not found (404), whatever field of whatever request it came in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest
+from rest_framework.request import Request
+
+from curation.models import (
+    ApiToken,
+    Dataset,
+    DatasetVersion,
+    Import,
+    Membership,
+    PreferencePair,
+    Project,
+    Queue,
+    QueueItem,
+    Revision,
+    Role,
+    Task,
+    Trajectory,
+    User,
+)
+
+Noun = TypeVar("Noun", bound=Model)
+
+
+@dataclass(frozen=True)
+class Access:
+    """A person in a project, with the roles that this request may use there."""
+
+    user: User
+    project: Project
+    roles: frozenset[str]
+    address: str | None
+
+    @property
+    def is_reviewer(self) -> bool:
+        return Role.REVIEWER in self.roles
+
+    @property
+    def is_curator(self) -> bool:
+        return Role.CURATOR in self.roles
+
+    @property
+    def is_engineer(self) -> bool:
+        return Role.ENGINEER in self.roles
+
+    @property
+    def is_owner(self) -> bool:
+        return Role.OWNER in self.roles
+
+    def require(self, role: Role) -> None:
+        """Raises PermissionDenied, with words for the person, unless this request may act as `role`."""
+        if role not in self.roles:
+            raise PermissionDenied(f"This needs the role {role.value} in {self.project.name}.")
+
+
+def access_project(request: HttpRequest | Request, slug: str, role: Role | None = None) -> Access:
+    """The caller's access to the project `slug`; Http404 for whoever is no member, PermissionDenied without `role`.
+
+    A token acts in its own project alone, with those of its scopes that its owner still holds.
+    """
+    user = request.user
+    membership = Membership.objects.select_related("project").filter(project__slug=slug, user_id=user.pk).first()
+    if membership is None or not isinstance(user, User):
+        raise Http404("No such project, or you are not a member of it.")
+    roles = frozenset(membership.roles)
+    token = getattr(request, "auth", None)
+    if isinstance(token, ApiToken):
+        if token.project_id != membership.project_id:
+            raise Http404("This token belongs to another project.")
+        roles &= frozenset(token.scopes)
+    access = Access(user=user, project=membership.project, roles=roles, address=request.META.get("REMOTE_ADDR") or None)
+    if role is not None:
+        access.require(role)
+    # The page's frame (navigation, roles) is drawn from it.
+    target = request._request if isinstance(request, Request) else request
+    target.access = access  # type: ignore[attr-defined]  # HttpRequest has no slot for it
+    return access
+
+
+def _get(queryset: QuerySet[Noun], pk: int, noun: str) -> Noun:
+    found = queryset.filter(pk=pk).first()
+    if found is None:
+        raise Http404(f"No {noun} {pk} in this project.")
+    return found
+
+
+def get_task(access: Access, pk: int) -> Task:
+    return _get(Task.objects.filter(project=access.project), pk, "task")
+
+
+def get_import(access: Access, pk: int) -> Import:
+    return _get(Import.objects.filter(project=access.project), pk, "import")
+
+
+def get_trajectory(access: Access, pk: int) -> Trajectory:
+    return _get(Trajectory.objects.filter(project=access.project).select_related("task"), pk, "trajectory")
+
+
+def get_revision(access: Access, trajectory: Trajectory, number: int) -> Revision:
+    found = Revision.objects.filter(
+        trajectory=trajectory, trajectory__project=access.project, number=number
+    ).first()
+    if found is None:
+        raise Http404(f"No revision {number} of trajectory {trajectory.pk}.")
+    return found
+
+
+def get_queue(access: Access, pk: int) -> Queue:
+    return _get(Queue.objects.filter(project=access.project), pk, "queue")
+
+
+def get_item(access: Access, pk: int) -> QueueItem:
+    return _get(QueueItem.objects.filter(queue__project=access.project).select_related("queue"), pk, "queue item")
+
+
+def get_pair(access: Access, pk: int) -> PreferencePair:
+    pairs = PreferencePair.objects.filter(project=access.project)
+    return _get(pairs.select_related("task", "chosen__trajectory", "rejected__trajectory"), pk, "pair")
+
+
+def get_dataset(access: Access, pk: int) -> Dataset:
+    return _get(Dataset.objects.filter(project=access.project), pk, "dataset")
+
+
+def get_version(access: Access, pk: int) -> DatasetVersion:
+    versions = DatasetVersion.objects.filter(dataset__project=access.project).select_related("dataset")
+    return _get(versions, pk, "dataset version")

@@ -1,0 +1,48 @@
+"""The frame around every page: navigation, project switcher, and who is looking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from curation.permissions import Access
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the navigation. `section` is the first word of the URL names of the pages it stands for."""
+
+    label: str
+    url_name: str
+    section: str
+    group: str = ""
+
+
+ENTRIES = (
+    Entry("Review", "curation:queue-list", "queue"),
+    Entry("Trajectories", "curation:trajectory-list", "trajectory"),
+    Entry("Pairs", "curation:pair-list", "pair"),
+    Entry("Imports", "curation:import-list", "import", "Curate"),
+    Entry("Datasets", "curation:dataset-list", "dataset", "Curate"),
+    Entry("Runs", "training:run-list", "run", "Train"),
+    Entry("Compare", "training:compare", "compare", "Train"),
+    Entry("Settings", "curation:project-settings", "project", "Project"),
+)
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context for base.html; `access` is set by curation.permissions.access_project."""
+    access: Access | None = getattr(request, "access", None)
+    if access is None:
+        return {"access": None, "navigation": []}
+    match = request.resolver_match
+    section = (match.url_name or "").split("-")[0] if match else ""
+    navigation = []
+    for entry in ENTRIES:
+        address = reverse(entry.url_name, args=[access.project.slug])
+        navigation.append({"entry": entry, "address": address, "current": entry.section == section})
+    projects = access.user.projects.order_by("name").values_list("slug", "name")
+    return {"access": access, "project": access.project, "navigation": navigation, "projects": projects}

@@ -1,0 +1,92 @@
+"use strict";
+
+// The theme: the system's, until the reader chose one. Runs before the first paint (the script is not deferred).
+const themes = ["auto", "light", "dark"];
+function applyTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  for (const button of document.querySelectorAll("[data-theme-switch]")) button.textContent = `Theme: ${theme}`;
+}
+function readTheme() {
+  try { return localStorage.getItem("theme") || "auto"; } catch { return "auto"; }
+}
+applyTheme(readTheme());
+
+function startPage() {
+  applyTheme(readTheme());
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.valueOf())) time.textContent = at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  }
+}
+document.addEventListener("DOMContentLoaded", startPage);
+document.addEventListener("htmx:afterSwap", startPage);
+
+document.addEventListener("click", (event) => {
+  const target = event.target instanceof Element ? event.target : null;
+  if (!target) return;
+  if (target.closest("[data-theme-switch]")) {
+    const next = themes[(themes.indexOf(readTheme()) + 1) % themes.length];
+    try { localStorage.setItem("theme", next); } catch { /* private window: the choice lasts for this page */ }
+    applyTheme(next);
+  }
+  const opener = target.closest("[data-dialog]");
+  if (opener) {
+    event.preventDefault();
+    document.getElementById(opener.dataset.dialog)?.showModal();
+  }
+  if (target.closest("[data-close]")) target.closest("dialog")?.close();
+  if (target.closest("[data-copy]")) {
+    const source = document.getElementById(target.closest("[data-copy]").dataset.copy);
+    if (source) navigator.clipboard?.writeText(source.textContent);
+  }
+});
+
+document.addEventListener("change", (event) => {
+  const select = event.target;
+  if (select instanceof HTMLSelectElement && "goto" in select.dataset) location.href = select.value;
+  if (select instanceof Element && select.closest("form[data-autosubmit]")) select.closest("form").requestSubmit();
+});
+
+// A form is sent once: a double click is one request.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+  form.dataset.sent = "1";
+  setTimeout(() => delete form.dataset.sent, 4000);
+});
+addEventListener("pageshow", () => { for (const form of document.forms) delete form.dataset.sent; });
+
+function isTyping(target) {
+  return target instanceof Element && target.closest("input:not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
+}
+
+// A control with data-key is pressed by that key; its <kbd> says so.
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    const palette = document.getElementById("palette");
+    if (palette) { event.preventDefault(); palette.showModal(); palette.querySelector("input").focus(); }
+    return;
+  }
+  const dialog = document.querySelector("dialog[open]");
+  if (dialog?.id === "palette" && (event.key === "ArrowDown" || event.key === "ArrowUp" || event.key === "Enter")) {
+    const links = [...dialog.querySelectorAll("li a")];
+    const at = links.indexOf(document.activeElement);
+    if (event.key === "Enter") {
+      if (at < 0 && links[0]) { event.preventDefault(); links[0].click(); }
+    } else if (links.length) {
+      event.preventDefault();
+      links[(at + (event.key === "ArrowDown" ? 1 : links.length - 1) + (at < 0 && event.key === "ArrowUp" ? 1 : 0)) % links.length].focus();
+    }
+    return;
+  }
+  if (dialog || event.altKey || event.defaultPrevented || isTyping(event.target)) return;
+  const name = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + event.key;
+  for (const control of document.querySelectorAll("[data-key]")) {
+    if (control.dataset.key !== name || control.disabled || control.closest("[hidden]")) continue;
+    event.preventDefault();
+    if (control.matches("textarea, input[type=text], input[type=search]")) control.focus();
+    else control.click();
+    return;
+  }
+});

@@ -1,0 +1,1 @@
+"""Settings, addresses, the Celery application, and what starts and stops the product's processes."""
