@@ -40,7 +40,7 @@ def pass_rate(successes: int, attempts: int) -> PassRate:
 
     Raises ValueError unless 0 <= successes <= attempts.
     """
-    from scipy.special import betaincinv  # noqa: PLC0415 - heavy, and most pages need no interval
+    from scipy.special import betaincinv  # here and not above: slow to import, and most pages need no interval
 
     if not 0 <= successes <= attempts:
         raise ValueError(f"{successes} successes in {attempts} attempts is impossible")
@@ -101,9 +101,7 @@ def retention_ratios(kept: Mapping[int, float], collected: Mapping[int, float]) 
     if not total_kept or not total:
         return dict.fromkeys(BANDS)
     overall = total_kept / total
-    return {
-        band: kept.get(band, 0) / collected[band] / overall if collected.get(band) else None for band in BANDS
-    }
+    return {band: kept.get(band, 0) / collected[band] / overall if collected.get(band) else None for band in BANDS}
 
 
 def _shares(amounts: Mapping[int, float]) -> dict[int, float]:

@@ -23,7 +23,7 @@ from curation.models import (
     PreferencePair,
     Project,
     Queue,
-    QueueItem,
+    Reservation,
     Revision,
     Role,
     Task,
@@ -121,8 +121,9 @@ def get_queue(access: Access, pk: int) -> Queue:
     return _get(Queue.objects.filter(project=access.project), pk, "queue")
 
 
-def get_item(access: Access, pk: int) -> QueueItem:
-    return _get(QueueItem.objects.filter(queue__project=access.project).select_related("queue"), pk, "queue item")
+def get_reservation(access: Access, pk: int) -> Reservation:
+    reservations = Reservation.objects.filter(item__queue__project=access.project)
+    return _get(reservations.select_related("item__queue", "item__trajectory"), pk, "reservation")
 
 
 def get_pair(access: Access, pk: int) -> PreferencePair:

@@ -40,9 +40,10 @@ class TrainingResult(_Record):
     train_rows: int
     eval_rows: int
     train_loss: float | None = None
+    eval_loss_before: float | None = None
     eval_loss: float | None = None
     eval_loss_bands: dict[str, float] = {}
-    preference_before: PreferenceReport | None = None
+    preference_accuracy_before: float | None = None
     preference: PreferenceReport | None = None
     parameters: int
     trainable_parameters: int

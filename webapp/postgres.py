@@ -112,7 +112,8 @@ def make_cluster(user: pwd.struct_passwd | None) -> None:
     run_program("initdb", f"--pgdata={aside}", *INITDB_OPTIONS, user=user)
     # CREATEDB is for the tests' databases. Not a superuser: that one can start programs from SQL.
     statements = f"CREATE ROLE {NAME} LOGIN CREATEDB;\nCREATE DATABASE {NAME} OWNER {NAME};\n"
-    run_program("postgres", "--single", "-D", str(aside), "postgres", user=user, text=statements)
+    single = ["--single", "-D", str(aside), "-c", "exit_on_error=on", "postgres"]
+    run_program("postgres", *single, user=user, text=statements)
     aside.rename(data_folder())
 
 

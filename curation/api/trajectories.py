@@ -1,5 +1,125 @@
+"""REST: trajectories, their revisions, and corrections."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern
+from typing import Any
 
-routes: list[URLPattern] = []
+from django.urls import URLPattern, path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from curation.api.problems import Conflict
+from curation.filters import FILTER_NAMES, TrajectoryFilter, read_conditions
+from curation.models import Revision, Role, Trajectory
+from curation.permissions import access_project, get_revision, get_trajectory
+from curation.selectors.pages import BadCursor, take_page
+from curation.selectors.trajectories import ORDERS, list_revisions, list_trajectories
+from curation.services.corrections import EditConflict, correct_trajectory, parse_edit
+
+
+class TrajectorySerializer(serializers.ModelSerializer[Trajectory]):
+    task = serializers.CharField(source="task.key")
+    instruction = serializers.CharField(source="task.instruction")
+    band = serializers.IntegerField(source="task.band", allow_null=True)
+    origin = serializers.IntegerField(source="origin_id", allow_null=True)
+
+    class Meta:
+        model = Trajectory
+        fields = [
+            "id", "task", "instruction", "band", "source", "model", "trial", "reward", "success", "completion", "status",
+            "step_count", "tool_call_count", "character_count", "head_number", "origin", "created_at",
+        ]
+
+
+class TrajectoryPageSerializer(serializers.Serializer[Any]):
+    results = TrajectorySerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class RevisionSerializer(serializers.ModelSerializer[Revision]):
+    author = serializers.CharField(source="author.username", default=None)
+
+    class Meta:
+        model = Revision
+        fields = ["number", "author", "reason", "created_at"]
+
+
+class CorrectionSerializer(serializers.Serializer[Any]):
+    """`edit` is one of the edits of curation.revisions, told apart by its `kind`; `base` the revision it was made on."""
+
+    base = serializers.IntegerField(min_value=0)
+    reason = serializers.CharField(max_length=300)
+    edit = serializers.DictField()
+
+
+class TrajectoryList(APIView):
+    @extend_schema(
+        parameters=[OpenApiParameter(name, OpenApiTypes.STR) for name in sorted(FILTER_NAMES | {"order", "after"})],
+        responses=TrajectoryPageSerializer,
+    )
+    def get(self, request: Request, project: str) -> Response:
+        access = access_project(request, project)
+        unknown = sorted(set(request.query_params) - FILTER_NAMES - {"order", "after"})
+        if unknown:
+            raise serializers.ValidationError({unknown[0]: "There is no such filter."})
+        chosen = TrajectoryFilter(read_conditions(request.query_params), queryset=list_trajectories(access))
+        if not chosen.is_valid():
+            raise serializers.ValidationError(chosen.errors)
+        order = request.query_params.get("order", "-id")
+        if order not in ORDERS:
+            raise serializers.ValidationError({"order": f"One of {', '.join(ORDERS)}."})
+        try:
+            page = take_page(chosen.qs, order=order, cursor=request.query_params.get("after"), size=100)
+        except (BadCursor, ValueError) as error:
+            raise serializers.ValidationError({"after": str(error)}) from error
+        return Response({"results": TrajectorySerializer(page.rows, many=True).data, "next": page.next})
+
+
+class TrajectoryDetail(APIView):
+    @extend_schema(responses=TrajectorySerializer)
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        return Response(TrajectorySerializer(get_trajectory(access_project(request, project), pk)).data)
+
+
+class RevisionList(APIView):
+    @extend_schema(responses=RevisionSerializer(many=True))
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        trajectory = get_trajectory(access_project(request, project), pk)
+        return Response({"results": RevisionSerializer(list_revisions(trajectory), many=True).data, "next": None})
+
+    @extend_schema(request=CorrectionSerializer, responses={201: RevisionSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        """Correct the newest revision; 409 where somebody else corrected it since `base`."""
+        access = access_project(request, project, Role.REVIEWER)
+        trajectory = get_trajectory(access, pk)
+        form = CorrectionSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        fields = form.validated_data
+        try:
+            edit = parse_edit(fields["edit"])
+            revision = correct_trajectory(access, trajectory, edit, base=fields["base"], reason=fields["reason"])
+        except EditConflict as error:
+            raise Conflict(str(error)) from error
+        except ValueError as error:
+            raise serializers.ValidationError({"edit": str(error)}) from error
+        return Response(RevisionSerializer(revision).data, status=201)
+
+
+class RevisionDocument(APIView):
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, project: str, pk: int, number: int) -> Response:
+        """The canonical document of a revision, a superset of ATIF 1.8."""
+        access = access_project(request, project)
+        return Response(get_revision(access, get_trajectory(access, pk), number).document)
+
+
+routes: list[URLPattern] = [
+    path("trajectories/", TrajectoryList.as_view(), name="api-trajectory-list"),
+    path("trajectories/<int:pk>/", TrajectoryDetail.as_view(), name="api-trajectory-detail"),
+    path("trajectories/<int:pk>/revisions/", RevisionList.as_view(), name="api-revision-list"),
+    path("trajectories/<int:pk>/revisions/<int:number>/", RevisionDocument.as_view(), name="api-revision-document"),
+]

@@ -16,9 +16,13 @@ class FormatError(ValueError):
     """A file that cannot be read as any known format; the text says what was looked for."""
 
 
+class RecordError(ValueError):
+    """A record that cannot be read; the text says what is wrong with it and where."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImportContext:
-    """What the file itself does not say. `model` and `dataset` are the user's word and win over a guess."""
+    """What a file may not say. `model` and `dataset` fill what is missing, and win over a guess by file name."""
 
     filename: str = ""
     model: str | None = None

@@ -102,7 +102,9 @@ class Step(_Model):
             raise ValueError(f"step {self.step_id}: two tool calls have the same id")
         for result in self.observation.results if self.observation else []:
             if result.source_call_id is not None and result.source_call_id not in known:
-                raise ValueError(f"step {self.step_id}: a result answers {result.source_call_id!r}, which is no call of it")
+                raise ValueError(
+                    f"step {self.step_id}: a result answers {result.source_call_id!r}, which is no call of it"
+                )
         return self
 
 

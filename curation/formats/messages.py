@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curation.formats.base import RecordError
 from curation.formats.cleaning import clean_value
 from curation.formats.document import (
     Document,
@@ -35,10 +36,6 @@ _MESSAGE_KEYS = {"role", "content", "tool_calls", "function_call", "tool_call_id
 _TEXT_TYPES = {None, "text", "input_text", "output_text"}
 
 
-class MessageError(ValueError):
-    """A message that cannot be read; the text says which and why."""
-
-
 def pair_results(call_ids: Sequence[str | None], result_ids: Sequence[str | None]) -> list[int | None]:
     """For each result of one turn, the index of the call it answers, or None where there are more results than calls.
 
@@ -56,14 +53,14 @@ def messages_to_steps(messages: Sequence[Any]) -> tuple[list[Step], list[str]]:
     """The steps of a conversation, and what was odd about it.
 
     An assistant message and the tool messages up to the next assistant message make one step.
-    Raises MessageError for what is not a message.
+    Raises RecordError for what is not a message.
     """
     reader = _Reader()
     for number, message in enumerate(messages):
         try:
             reader.read(message)
-        except MessageError as error:
-            raise MessageError(f"message {number + 1}: {error}") from error
+        except RecordError as error:
+            raise RecordError(f"message {number + 1}: {error}") from error
     reader.close_turn()
     return reader.steps, [f"{text} ({count} times)" if count > 1 else text for text, count in reader.odd.items()]
 
@@ -104,11 +101,11 @@ def read_parts(content: Any) -> list[Part]:
 def read_call(call: Any, *, call_id: str) -> ToolCall:
     """A tool call in OpenAI's form, nested under `function` or flat; `call_id` is the id we give it."""
     if not isinstance(call, Mapping):
-        raise MessageError("a tool call is not an object")
+        raise RecordError("a tool call is not an object")
     function = call["function"] if isinstance(call.get("function"), Mapping) else call
     name = function.get("name")
     if not isinstance(name, str) or not name:
-        raise MessageError("a tool call has no function name")
+        raise RecordError("a tool call has no function name")
     native_id = call.get("id")
     arguments, raw = read_arguments(function.get("arguments"))
     return ToolCall(
@@ -125,12 +122,17 @@ def read_arguments(value: Any) -> tuple[dict[str, Any] | None, str]:
     if value is None or value == "":
         return {}, ""
     if not isinstance(value, str):
-        return (value if isinstance(value, dict) else None), json.dumps(value, ensure_ascii=False)
+        return (value if isinstance(value, dict) else None), write_arguments(value)
     try:
         parsed = json.loads(value, parse_constant=_refuse_constant)
         return (clean_value(parsed)[0] if isinstance(parsed, dict) else None), value
     except (ValueError, RecursionError):
         return None, value
+
+
+def write_arguments(value: Any) -> str:
+    """Arguments that were recorded as an object, as the text a model is to write."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -179,10 +181,10 @@ class _Reader:
 
     def read(self, message: Any) -> None:
         if not isinstance(message, Mapping):
-            raise MessageError("it is not an object")
+            raise RecordError("it is not an object")
         role = message.get("role")
         if not isinstance(role, str):
-            raise MessageError("it has no role")
+            raise RecordError("it has no role")
         kind = ROLES.get(role.lower())
         if kind == "assistant":
             self._read_assistant(message)
@@ -226,7 +228,7 @@ class _Reader:
         if calls is None and isinstance(message.get("function_call"), Mapping):
             calls = [{"function": message["function_call"]}]
         if calls is not None and not isinstance(calls, list):
-            raise MessageError("its tool_calls is not a list")
+            raise RecordError("its tool_calls is not a list")
         read = [read_call(call, call_id=f"{step.step_id}.{order}") for order, call in enumerate(calls or [], start=1)]
         for call in read:
             if call.native_id is not None and call.native_id in self._ids:

@@ -1,4 +1,4 @@
-"""Queues of work for reviewers, and the leases that keep two people from tripping over each other."""
+"""Queues of trajectories for reviewers, and the leases that keep two people from tripping over each other."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from curation.models.access import Project
-from curation.models.pair import PreferencePair
 from curation.models.trajectory import Trajectory
 
 
 class Queue(models.Model):
-    class Kind(models.TextChoices):
-        SINGLE = "single", "Single: review one trajectory"
-        PAIRWISE = "pairwise", "Pairwise: judge two attempts side by side"
-
     class Order(models.TextChoices):
-        DEFICIT = "deficit", "Hard tasks first (difficulty deficit)"
+        DEFICIT = "deficit", "The band that accepted trajectories lack most"
         OLDEST = "oldest", "Oldest first"
         RANDOM = "random", "Random"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="queues")
     name = models.CharField(max_length=120)
-    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.SINGLE)
     order = models.CharField(max_length=8, choices=Order.choices, default=Order.DEFICIT)
     reviews_wanted = models.SmallIntegerField(default=1, validators=[MinValueValidator(1), MaxValueValidator(9)])
     blind = models.BooleanField(default=False, help_text="Hide model, outcome and others' reviews until submitted.")
@@ -39,21 +33,16 @@ class Queue(models.Model):
 
 
 class QueueItem(models.Model):
-    """A trajectory or a pair waiting in a queue; the smallest `rank` is served first."""
+    """A trajectory waiting in a queue; among equals by the queue's order, the smallest `rank` is served first."""
 
     queue = models.ForeignKey(Queue, models.CASCADE, related_name="items")
-    trajectory = models.ForeignKey(Trajectory, models.CASCADE, null=True, related_name="queue_items")
-    pair = models.ForeignKey(PreferencePair, models.CASCADE, null=True, related_name="queue_items")
+    trajectory = models.ForeignKey(Trajectory, models.CASCADE, related_name="queue_items")
     rank = models.FloatField(default=0)
     added_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(trajectory=None) ^ models.Q(pair=None), name="queue_item_holds_one_thing"
-            ),
             models.UniqueConstraint(fields=["queue", "trajectory"], name="trajectory_once_per_queue"),
-            models.UniqueConstraint(fields=["queue", "pair"], name="pair_once_per_queue"),
         ]
         indexes = [models.Index(fields=["queue", "rank", "id"], name="queue_item_by_rank")]
 
@@ -81,7 +70,6 @@ class Reservation(models.Model):
     taken_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     reason = models.CharField(max_length=300, blank=True)
-    sides_swapped = models.BooleanField(default=False, help_text="Pairwise: the chosen side is shown on the right.")
 
     class Meta:
         constraints = [

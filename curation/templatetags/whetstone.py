@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django import template
 from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from curation.formats.document import text_of
 from curation.views.charts import draw_bands
 
 register = template.Library()
+# Escape sequences of terminals, and control characters that a browser would draw as boxes.
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 BAND_NAMES = {1: "trivial", 2: "easy", 3: "medium", 4: "hard", 5: "expert"}
 
 
@@ -45,3 +51,30 @@ def with_query(context: template.Context, **changes: str | int | None) -> str:
         if value not in (None, ""):
             query[name] = str(value)
     return f"?{query.urlencode()}" if query else "?"
+
+
+@register.filter
+def text(parts: Sequence[Mapping[str, Any]] | None) -> str:
+    """The readable text of a message's or observation's parts: terminal colours stripped, still to be escaped."""
+    return ANSI.sub("", text_of(parts or []))
+
+
+@register.filter
+def pretty_arguments(call: Mapping[str, Any]) -> str:
+    """A tool call's arguments as indented JSON; as recorded where they are no JSON object."""
+    arguments = call.get("arguments")
+    if not isinstance(arguments, dict):
+        return ANSI.sub("", str(call.get("arguments_raw", "")))
+    return json.dumps(arguments, indent=2, ensure_ascii=False) if arguments else ""
+
+
+@register.filter
+def lookup(mapping: Mapping[Any, Any], key: object) -> object:
+    """`mapping[key]`, which a template cannot write where the key is a variable."""
+    return mapping.get(key)
+
+
+@register.filter
+def joined(start: str, end: object) -> str:
+    """`start` followed by `end`, which `add` does for two strings only."""
+    return f"{start}{end}"

@@ -1,5 +1,19 @@
+"""Queues and the review workbench."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-inside: list[URLPattern] = []
+from curation.views import queues, reviews
+
+inside = [
+    path("queues/", queues.queue_list, name="queue-list"),
+    path("queues/new/", queues.queue_create, name="queue-create"),
+    path("queues/<int:pk>/", queues.queue_detail, name="queue-detail"),
+    path("queues/<int:pk>/next/", reviews.queue_next, name="queue-next"),
+    path("queues/<int:pk>/undo/", reviews.queue_undo, name="queue-undo"),
+    path("reservations/<int:pk>/", reviews.queue_review, name="queue-review"),
+    path("reservations/<int:pk>/draft/", reviews.review_draft, name="queue-draft"),
+    path("reservations/<int:pk>/skip/", reviews.review_skip, name="queue-skip"),
+    path("reservations/<int:pk>/release/", reviews.review_release, name="queue-release"),
+]

@@ -1,5 +1,16 @@
+"""Trajectories, their steps and their revisions."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-inside: list[URLPattern] = []
+from curation.views import corrections, trajectories
+
+inside = [
+    path("trajectories/", trajectories.trajectory_list, name="trajectory-list"),
+    path("trajectories/<int:pk>/", trajectories.trajectory_detail, name="trajectory-detail"),
+    path("trajectories/<int:pk>/steps/", trajectories.trajectory_steps, name="trajectory-steps"),
+    path("trajectories/<int:pk>/raw/", trajectories.trajectory_raw, name="trajectory-raw"),
+    path("trajectories/<int:pk>/diff/<int:older>-<int:newer>/", trajectories.revision_diff, name="revision-diff"),
+    path("trajectories/<int:pk>/steps/<int:step_id>/edit/", corrections.step_edit, name="step-edit"),
+]

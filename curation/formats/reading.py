@@ -1,0 +1,140 @@
+"""JSON records out of a file, one by one: a bad record is a Rejected, and the records after it are still read."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from curation.formats.base import FormatError, Head, Layout, Parsed, RecordError, Rejected
+from curation.formats.containers import ContainerError, open_container
+from curation.formats.decoding import BOM, EXCERPT, MAX_RECORD, Loader, Record, as_record, excerpt_of
+from curation.formats.document import Document
+from curation.formats.scanning import Scanner
+
+_HEAD = 2**20
+_CHUNK = 2**20
+
+Build = Callable[[Record], tuple[Document, list[str]]]
+"""Makes a document, and warnings, of a record; raises RecordError, or pydantic's ValidationError, for a bad one."""
+
+
+def parse_records(stream: BinaryIO, build: Build) -> Iterator[Parsed | Rejected]:
+    """Every record through `build`, which raises RecordError, or pydantic's ValidationError, for a bad one."""
+    for record in read_records(stream):
+        yield record if isinstance(record, Rejected) else build_record(record, build)
+
+
+def build_record(record: Record, build: Build) -> Parsed | Rejected:
+    try:
+        document, warnings = build(record)
+    except RecordError as error:
+        return Rejected(record.index, str(error), record.raw)
+    except ValidationError as error:
+        return Rejected(record.index, describe_invalid(error), record.raw)
+    return Parsed(document, record.index, (*record.warnings, *warnings))
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """What is wrong and where, from the first of pydantic's complaints."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(piece) for piece in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def read_head(stream: BinaryIO) -> Head:
+    """The beginning of a file. Raises FormatError where it cannot be unpacked."""
+    try:
+        raw = open_container(stream).read(_HEAD)
+    except ContainerError as error:
+        raise FormatError(f"The file cannot be read: {error}.") from error
+    first = next((item.value for item in itertools.islice(read_records(stream), 20) if isinstance(item, Record)), None)
+    return Head(raw=raw, layout=find_layout(raw), first=first)
+
+
+def find_layout(head: bytes) -> Layout | None:
+    """How the records stand, judged by the first bytes; None where it is not JSON."""
+    text = head.decode("utf-8", "replace").removeprefix(BOM).lstrip()
+    first, _, rest = text.partition("\n")
+    rest = rest.lstrip()
+    if text.startswith("["):
+        return "lines" if rest.startswith(("{", "[")) and _is_json(first) else "array"
+    if text.startswith("{") and rest and not rest.startswith("{") and not _is_json(first):
+        return "object"
+    if not text.startswith("{") and "\0" in text:
+        return None
+    return "lines" if any(line.lstrip().startswith("{") for line in text.splitlines()) else None
+
+
+def read_records(stream: BinaryIO) -> Iterator[Record | Rejected]:
+    """The objects of a JSON file of any layout, plain or gzip. Never raises for what the file holds."""
+    index = 0
+    try:
+        layout = find_layout(open_container(stream).read(_HEAD))
+        content = open_container(stream)
+        if layout == "lines":
+            records = _read_lines(content)
+        elif layout is not None:
+            records = Scanner(content).read_list() if layout == "array" else Scanner(content).read_values()
+        else:
+            yield Rejected(0, "the file is neither JSON nor JSON lines", fatal=True)
+            return
+        for record in records:
+            index = record.index if isinstance(record, Record) else record.record_index
+            yield record
+            index += 1
+    except ContainerError as error:
+        yield Rejected(index, f"the file could not be read further: {error}", fatal=True)
+
+
+def read_whole(stream: BinaryIO) -> Any:
+    """The one JSON value that a file is, cleaned. Raises RecordError."""
+    try:
+        data = open_container(stream).read(MAX_RECORD + 1)
+    except ContainerError as error:
+        raise RecordError(f"the file could not be read: {error}") from error
+    if len(data) > MAX_RECORD:
+        raise RecordError(f"it is larger than {MAX_RECORD // 2**20} MB")
+    return Loader().load(data.decode("utf-8", "surrogateescape").removeprefix(BOM))[0]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _read_lines(content: BinaryIO) -> Iterator[Record | Rejected]:
+    loader = Loader()
+    index = 0
+    for line in itertools.count(1):
+        data = content.readline(MAX_RECORD + 1)
+        if not data:
+            return
+        place = f"line {line}: "
+        if len(data) > MAX_RECORD and not data.endswith(b"\n"):
+            yield Rejected(
+                index, f"{place}it is longer than {MAX_RECORD // 2**20} MB", excerpt_of(repr(data[:EXCERPT]))
+            )
+            _skip_line(content)
+            index += 1
+            continue
+        text = data.decode("utf-8", "surrogateescape").removeprefix(BOM).strip()
+        if text:
+            try:
+                yield as_record(index, loader.load(text), excerpt_of(text), place=place)
+            except RecordError as error:
+                torn = " (it is the last line, and cut off)" if not data.endswith(b"\n") else ""
+                yield Rejected(index, f"{place}{error}{torn}", excerpt_of(text))
+            index += 1
+
+
+def _skip_line(content: BinaryIO) -> None:
+    while (chunk := content.readline(_CHUNK)) and not chunk.endswith(b"\n"):
+        pass

@@ -1,0 +1,59 @@
+"""The formats that can be imported. A new one is a module beside this and a line in FORMATS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from curation.formats.atif import Atif
+from curation.formats.base import Format, FormatError, Head
+from curation.formats.chat import Chat
+from curation.formats.reading import read_head
+from curation.formats.tau_bench import TauBench
+from curation.formats.whetstone import Whetstone
+
+FORMATS: tuple[Format, ...] = (Whetstone(), Atif(), TauBench(), Chat())
+
+
+def get_format(name: str) -> Format:
+    """The format of that name. Raises FormatError for an unknown one."""
+    for known in FORMATS:
+        if known.name == name:
+            return known
+    raise FormatError(f"There is no format {name!r}. Known: {', '.join(known.name for known in FORMATS)}.")
+
+
+def detect_format(path: Path, filename: str) -> Format:
+    """The format of a stored file, by its content alone; `filename` is what the user calls it, for the error.
+
+    Raises FormatError, saying what was looked for and what was found, where none or more than one fits.
+    """
+    with path.open("rb") as stream:
+        return detect_stream(stream, filename)
+
+
+def detect_stream(stream: BinaryIO, filename: str) -> Format:
+    """The same for an open, seekable binary stream."""
+    head = read_head(stream)
+    fitting = [known for known in FORMATS if known.detect(head)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = ", ".join(known.label for known in fitting)
+        raise FormatError(f"{filename!r} fits more than one format: {names}. Choose one.")
+    looked_for = "; ".join(f"{known.label} ({known.looks_for})" for known in FORMATS)
+    raise FormatError(f"{filename!r} is in no known format. Found: {_describe(head)}. Looked for: {looked_for}.")
+
+
+def _describe(head: Head) -> str:
+    if not head.raw.strip():
+        return "an empty file"
+    if head.raw.startswith(b"PK"):
+        return "a zip archive"
+    if head.layout is None:
+        return "neither JSON nor JSON lines"
+    if head.first is None:
+        return "JSON without any object to read in its first records"
+    keys = ", ".join(f"`{key[:40]}`" for key in list(head.first)[:12]) or "no keys"
+    place = {"array": "a JSON list whose first object has", "lines": "JSON lines, the first object with"}
+    return f"{place.get(head.layout, 'a JSON object with')} {keys}"

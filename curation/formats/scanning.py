@@ -1,0 +1,141 @@
+"""Values one after another in a text too large to hold: the elements of a list, or objects over several lines."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from curation.formats.base import RecordError, Rejected
+from curation.formats.decoding import (
+    EXCERPT,
+    MAX_RECORD,
+    Loader,
+    Record,
+    as_record,
+    describe_broken,
+    excerpt_of,
+    skip_space,
+)
+
+_MAX_SKIP = 4 * 2**20
+_CHUNK = 256 * 1024
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+
+
+class Scanner:
+    """Values that stand one after another in a text too large to hold: a window of it, moved on as it is read."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._loader = Loader()
+        self._text = ""
+        self._position = 0
+        self._ended = False
+
+    def read_values(self) -> Iterator[Record | Rejected]:
+        """Every value up to the end of the file."""
+        index = 0
+        while self._next_character():
+            item = self._read_value(index)
+            yield item
+            index += 1
+            if isinstance(item, Rejected) and item.fatal:
+                return
+
+    def read_list(self) -> Iterator[Record | Rejected]:
+        """Every element of the list that the file is, its brackets and commas checked."""
+        self._next_character()
+        self._position += 1
+        index = 0
+        while (character := self._next_character()) and character != "]":
+            item = self._read_value(index)
+            yield item
+            index += 1
+            if isinstance(item, Rejected) and item.fatal:
+                return
+            character = self._next_character()
+            if character == ",":
+                self._position += 1
+            elif character and character != "]":
+                yield Rejected(index, "the list has neither a comma nor its end here", self._rest(), fatal=True)
+                return
+        if not character:
+            yield Rejected(index, "the file ends before the end of its list", fatal=True)
+            return
+        self._position += 1
+        if self._next_character():
+            yield Rejected(index, "there is more after the end of the list", self._rest(), fatal=True)
+
+    def _read_value(self, index: int) -> Record | Rejected:
+        while True:
+            try:
+                value, end = self._loader.decode(self._text, self._position)
+            except (ValueError, RecursionError) as error:
+                if self._may_be_cut(error) and self._read_more():
+                    continue
+                reason, raw = describe_broken(error, start=self._position), self._rest()
+                return Rejected(index, reason, raw, fatal=not self._skip_value())
+            if end < len(self._text) or not self._read_more():
+                break
+            # The value reaches the end of the window, where a number could go on: decode it again with more of it.
+        raw = self._rest()
+        too_large = end - self._position > MAX_RECORD
+        self._position = end
+        if too_large:
+            return Rejected(index, f"it is larger than {MAX_RECORD // 2**20} MB", raw)
+        try:
+            return as_record(index, self._loader.finish(value), raw)
+        except RecordError as error:
+            return Rejected(index, str(error), raw)
+
+    def _may_be_cut(self, error: ValueError | RecursionError) -> bool:
+        """Whether the error may come from the end of the window and not from the text."""
+        if not isinstance(error, json.JSONDecodeError) or len(self._text) - self._position > MAX_RECORD:
+            return False
+        return error.msg.startswith("Unterminated string") or error.pos > len(self._text) - 64
+
+    def _skip_value(self) -> bool:
+        """Move behind a value that cannot be read, by its brackets; False where its end cannot be found."""
+        while True:
+            depth = 0
+            for match in _STRUCTURE.finditer(self._text, self._position):
+                mark = match.group()
+                if mark in "[{":
+                    depth += 1
+                elif mark in "]}":
+                    depth -= 1
+                if depth < 0 or (depth == 0 and mark == ","):
+                    self._position = match.start()
+                    return True
+                if depth == 0 and mark in "]}":
+                    self._position = match.end()
+                    return True
+            if len(self._text) - self._position > _MAX_SKIP or not self._read_more():
+                return False
+
+    def _next_character(self) -> str:
+        """The next character that is not white space, without taking it; empty at the end of the file."""
+        while True:
+            self._position = skip_space(self._text, self._position)
+            if self._position < len(self._text):
+                return self._text[self._position]
+            if not self._read_more():
+                return ""
+
+    def _read_more(self) -> bool:
+        """Widen the window, at least doubling what is unread so that a long value costs linear time."""
+        if self._ended:
+            return False
+        kept = self._text[self._position :]
+        data = self._content.read(max(_CHUNK, len(kept)))
+        self._ended = not data
+        self._text = kept + self._decoder.decode(data, final=self._ended)
+        self._position = 0
+        return True
+
+    def _rest(self) -> str:
+        return excerpt_of(self._text[self._position : self._position + EXCERPT])

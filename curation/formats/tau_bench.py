@@ -1,0 +1,95 @@
+"""tau-bench results: a list of attempts, each with `traj` (chat messages) and `reward`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import PurePath
+from typing import Any, BinaryIO
+
+from curation.formats.base import Head, ImportContext, Parsed, RecordError, Rejected, describe_source
+from curation.formats.decoding import Record
+from curation.formats.document import Agent, Document, Outcome, Task, Trial, fingerprint_instruction
+from curation.formats.messages import messages_to_steps
+from curation.formats.outcomes import read_index, read_reward, read_rewards
+from curation.formats.reading import parse_records
+
+_DOMAIN = re.compile(r"(?:^|[-_. ])(airline|retail)(?=[-_. ]|$)", re.IGNORECASE)
+
+
+class TauBench:
+    name = "tau-bench"
+    label = "tau-bench results"
+    looks_for = "records with `traj`, `reward` and `task_id`"
+
+    def detect(self, head: Head) -> bool:
+        first = head.first or {}
+        return {"traj", "reward", "task_id"} <= first.keys()
+
+    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Parsed | Rejected]:
+        return parse_records(stream, partial(read_attempt, context=context))
+
+
+def read_attempt(record: Record, *, context: ImportContext) -> tuple[Document, list[str]]:
+    """One attempt. The model stands in no field: it is the context's, or what the file name says beside the domain."""
+    value = record.value
+    info = value.get("info")
+    info = info if isinstance(info, dict) else {}
+    error = info.get("error")
+    messages = value.get("traj")
+    if not isinstance(messages, list) or not messages:
+        raise RecordError(f"it has no messages in `traj`{f'; the run failed with: {error}' if error else ''}")
+    if value.get("task_id") is None:
+        raise RecordError("it has no `task_id`")
+    steps, warnings = messages_to_steps(messages)
+    model, domain = guess_from_name(context.filename)
+    reward, success, odd = read_reward(value.get("reward"))
+    instruction = _read_instruction(info.get("task"), messages)
+    said = value.get("success")
+    document = Document(
+        agent=Agent(name="tau-bench agent", model_name=context.model or model),
+        steps=steps,
+        extra={"info": info} if info else None,
+        source=describe_source(TauBench.name, context, index=record.index),
+        task=Task(
+            id=str(value["task_id"]),
+            dataset=context.dataset or domain,
+            fingerprint=fingerprint_instruction(instruction),
+            instruction=instruction,
+        ),
+        trial=Trial(index=read_index(value.get("trial"))),
+        outcome=Outcome(
+            reward=reward,
+            success=said if isinstance(said, bool) else success,
+            rewards=_read_rewards(info),
+            status="crashed" if error else "unknown" if reward is None else "completed",
+            error=str(error) if error else None,
+            scorer="tau-bench",
+        ),
+    )
+    return document, warnings + odd
+
+
+def guess_from_name(filename: str) -> tuple[str | None, str | None]:
+    """(model, domain) of a results file: "gpt-4o-airline.json" is ("gpt-4o", "airline")."""
+    stem = PurePath(filename.replace("\\", "/")).name.split(".json", 1)[0]
+    found = _DOMAIN.search(stem)
+    model = _DOMAIN.sub("", stem).strip("-_. ")
+    return model[:120] or None, found.group(1).lower() if found else None
+
+
+def _read_instruction(task: Any, messages: list[Any]) -> str:
+    if isinstance(task, Mapping) and isinstance(task.get("instruction"), str):
+        return str(task["instruction"])
+    said = (
+        message.get("content") for message in messages if isinstance(message, Mapping) and message.get("role") == "user"
+    )
+    return next((content for content in said if isinstance(content, str)), "")
+
+
+def _read_rewards(info: Mapping[str, Any]) -> dict[str, float]:
+    """The parts of the reward: whether the database ended as wanted, whether every wanted output was said."""
+    reward_info = info.get("reward_info")
+    parts = reward_info.get("info") if isinstance(reward_info, Mapping) else None
+    return read_rewards(parts)

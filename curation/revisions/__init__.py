@@ -1,0 +1,41 @@
+"""Corrections of documents, the differences between two, and what two attempts share. Pure."""
+
+from __future__ import annotations
+
+from curation.revisions.diff import FieldDiff, Segment, StepDiff, diff_steps, diff_words
+from curation.revisions.edits import (
+    DeleteStep,
+    Edit,
+    EditError,
+    EditStep,
+    InsertStep,
+    NewToolCall,
+    ObservationEdit,
+    ToolCallEdit,
+    TruncateAfter,
+    apply_edit,
+    apply_edits,
+)
+from curation.revisions.pairs import PairError, shared_prefix, split_pair_messages
+
+__all__ = [
+    "DeleteStep",
+    "Edit",
+    "EditError",
+    "EditStep",
+    "FieldDiff",
+    "InsertStep",
+    "NewToolCall",
+    "ObservationEdit",
+    "PairError",
+    "Segment",
+    "StepDiff",
+    "ToolCallEdit",
+    "TruncateAfter",
+    "apply_edit",
+    "apply_edits",
+    "diff_steps",
+    "diff_words",
+    "shared_prefix",
+    "split_pair_messages",
+]

@@ -1,0 +1,252 @@
+"""Typed edits that make a new, valid document of a document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curation.formats.cleaning import clean_text
+from curation.formats.document import (
+    Document,
+    Observation,
+    ObservationResult,
+    Source,
+    Step,
+    ToolCall,
+    text_of,
+    text_parts,
+)
+from curation.formats.messages import read_arguments
+
+
+class EditError(ValueError):
+    """An edit that cannot be made; the text says what is wrong and where."""
+
+
+class _Edit(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ToolCallEdit(_Edit):
+    """New name or arguments of a call; None leaves them. Arguments are the JSON text of an object."""
+
+    tool_call_id: str
+    function_name: str | None = None
+    arguments_raw: str | None = None
+
+
+class ObservationEdit(_Edit):
+    """New text of one result of a step's observation, counted from 0; it is marked `extra.edited_by_hand`."""
+
+    result: int = Field(ge=0)
+    text: str
+
+
+class NewToolCall(_Edit):
+    """A call of an inserted step, with what it is to have returned, if anything."""
+
+    function_name: str
+    arguments_raw: str
+    observation: str | None = None
+
+
+class EditStep(_Edit):
+    """New content of one step; None leaves a text as it is, and an empty `reasoning_content` removes it."""
+
+    kind: Literal["edit"] = "edit"
+    step_id: int
+    message: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: tuple[ToolCallEdit, ...] = ()
+    observations: tuple[ObservationEdit, ...] = ()
+
+
+class InsertStep(_Edit):
+    """A new step after an existing one, 0 for the very beginning; it is marked `extra.inserted_by_hand`."""
+
+    kind: Literal["insert"] = "insert"
+    after_step_id: int
+    source: Source = "agent"
+    message: str = ""
+    reasoning_content: str = ""
+    tool_calls: tuple[NewToolCall, ...] = ()
+
+
+class DeleteStep(_Edit):
+    kind: Literal["delete"] = "delete"
+    step_id: int
+
+
+class TruncateAfter(_Edit):
+    """Leave out every step after this one."""
+
+    kind: Literal["truncate"] = "truncate"
+    step_id: int
+
+
+Edit = Annotated[EditStep | InsertStep | DeleteStep | TruncateAfter, Field(discriminator="kind")]
+"""Any edit; with pydantic's TypeAdapter it is read from {"kind": "edit", ...}."""
+
+
+def apply_edits(document: Document, edits: Iterable[EditStep | InsertStep | DeleteStep | TruncateAfter]) -> Document:
+    """The document after all edits, one after another: each one's step numbers are those after the edits before it.
+
+    Raises EditError for the first that cannot be made; the document given is never changed.
+    """
+    for edit in edits:
+        document = apply_edit(document, edit)
+    return document
+
+
+def apply_edit(document: Document, edit: EditStep | InsertStep | DeleteStep | TruncateAfter) -> Document:
+    """A new document with one edit made, its steps numbered anew from 1. Raises EditError."""
+    steps = [step.model_copy(deep=True) for step in document.steps]
+    if isinstance(edit, InsertStep):
+        if edit.after_step_id != 0:
+            _find(steps, edit.after_step_id)
+        steps.insert(edit.after_step_id, _make_step(edit))
+    else:
+        index = _find(steps, edit.step_id)
+        if isinstance(edit, EditStep):
+            _change_step(steps[index], edit)
+        elif isinstance(edit, DeleteStep):
+            del steps[index]
+        elif index == len(steps) - 1:
+            raise EditError(f"Step {edit.step_id} is the last one: there is nothing after it to leave out.")
+        else:
+            del steps[index + 1 :]
+    if not steps:
+        raise EditError("The only step cannot be deleted: a trajectory needs at least one.")
+    renumbered = document.model_copy(update={"steps": [_renumber(step, n) for n, step in enumerate(steps, start=1)]})
+    try:
+        return Document.model_validate(renumbered.model_dump(mode="json"))
+    except ValidationError as error:
+        raise EditError(f"The edit makes no valid trajectory: {error.errors()[0]['msg']}.") from error
+
+
+def _find(steps: list[Step], step_id: int) -> int:
+    if not 1 <= step_id <= len(steps):
+        raise EditError(f"There is no step {step_id}: the trajectory has {len(steps)} steps.")
+    return step_id - 1
+
+
+def _change_step(step: Step, edit: EditStep) -> None:
+    place = f"Step {step.step_id}"
+    before = (text_of(step.message), step.reasoning_content, [_call_text(call) for call in step.tool_calls or []])
+    if edit.message is not None and _clean(edit.message) != text_of(step.message):
+        step.message = text_parts(_clean(edit.message)) + [part for part in step.message if part.type != "text"]
+    if edit.reasoning_content is not None:
+        _check_agent(step, bool(edit.reasoning_content), "reasoning")
+        step.reasoning_content = _clean(edit.reasoning_content) or None
+    for change in edit.tool_calls:
+        _change_call(step, change)
+    for observed in edit.observations:
+        _change_observation(step, observed)
+    if step.source == "agent" and not step.message and not step.tool_calls:
+        raise EditError(f"{place}: an agent's step needs a text or a tool call. Delete the step instead.")
+    if before != (text_of(step.message), step.reasoning_content, [_call_text(call) for call in step.tool_calls or []]):
+        step.metrics = None  # token counts and log probabilities of the text that was replaced
+
+
+def _change_call(step: Step, change: ToolCallEdit) -> None:
+    place = f"Step {step.step_id}, tool call {change.tool_call_id}"
+    call = next((call for call in step.tool_calls or [] if call.tool_call_id == change.tool_call_id), None)
+    if call is None:
+        raise EditError(f"{place}: the step has no such call.")
+    if change.function_name is not None:
+        call.function_name = _check_name(change.function_name, place)
+    if change.arguments_raw is not None and change.arguments_raw != call.arguments_raw:
+        call.arguments, call.arguments_raw = _check_arguments(change.arguments_raw, place)
+
+
+def _change_observation(step: Step, change: ObservationEdit) -> None:
+    results = step.observation.results if step.observation else []
+    if change.result >= len(results):
+        raise EditError(f"Step {step.step_id}: there is no result {change.result + 1}; it has {len(results)}.")
+    result, text = results[change.result], _clean(change.text)
+    if text == text_of(result.content):
+        return
+    result.content = text_parts(text) + [part for part in result.content if part.type != "text"]
+    result.content_form = "text" if result.content_form == "none" else result.content_form
+    result.extra = (result.extra or {}) | {"edited_by_hand": True}
+
+
+def _make_step(edit: InsertStep) -> Step:
+    place = f"The new step after step {edit.after_step_id}"
+    agent = edit.source == "agent"
+    if not agent and (edit.tool_calls or edit.reasoning_content):
+        raise EditError(f"{place}: only an agent's step has tool calls or reasoning.")
+    message = _clean(edit.message)
+    if not message and not edit.tool_calls:
+        raise EditError(f"{place}: it has neither a text nor a tool call.")
+    calls, results = [], []
+    for order, new in enumerate(edit.tool_calls, start=1):
+        call_place = f"{place}, tool call {order}"
+        arguments, raw = _check_arguments(new.arguments_raw, call_place)
+        name = _check_name(new.function_name, call_place)
+        calls.append(ToolCall(tool_call_id=str(order), function_name=name, arguments=arguments, arguments_raw=raw))
+        if new.observation is not None:
+            results.append(_make_result(str(order), _clean(new.observation)))
+    return Step(
+        step_id=edit.after_step_id + 1,
+        source=edit.source,
+        message=text_parts(message),
+        reasoning_content=_clean(edit.reasoning_content) or None,
+        tool_calls=calls or None,
+        observation=Observation(results=results) if results else None,
+        actor="assistant" if agent else "user" if edit.source == "user" else "environment",
+        trainable=agent,
+        extra={"inserted_by_hand": True},
+    )
+
+
+def _make_result(call_id: str, text: str) -> ObservationResult:
+    return ObservationResult(source_call_id=call_id, content=text_parts(text), extra={"edited_by_hand": True})
+
+
+def _renumber(step: Step, number: int) -> Step:
+    """The step with this number, its own call ids following it."""
+    new_ids = {call.tool_call_id: f"{number}.{order}" for order, call in enumerate(step.tool_calls or [], start=1)}
+    for call in step.tool_calls or []:
+        call.tool_call_id = new_ids[call.tool_call_id]
+    for result in step.observation.results if step.observation else []:
+        if result.source_call_id is not None:
+            result.source_call_id = new_ids[result.source_call_id]
+    step.step_id = number
+    return step
+
+
+def _check_agent(step: Step, wanted: bool, what: str) -> None:
+    if wanted and step.source != "agent":
+        raise EditError(f"Step {step.step_id}: only an agent's step has {what}.")
+
+
+def _check_name(name: str, place: str) -> str:
+    if not name.strip():
+        raise EditError(f"{place}: the call has no name.")
+    return _clean(name.strip())
+
+
+def _check_arguments(raw: str, place: str) -> tuple[dict[str, Any], str]:
+    try:
+        value = json.loads(raw)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, character {error.colno}"
+        raise EditError(f"{place}: the arguments are not JSON: {error.msg} at {where}.") from error
+    except (ValueError, RecursionError) as error:
+        raise EditError(f"{place}: the arguments are not usable JSON.") from error
+    arguments, kept = read_arguments(_clean(raw))
+    if not isinstance(value, dict) or arguments is None:
+        raise EditError(f"{place}: the arguments are not a JSON object.")
+    return arguments, kept
+
+
+def _call_text(call: ToolCall) -> tuple[str, str]:
+    return call.function_name, call.arguments_raw
+
+
+def _clean(text: str) -> str:
+    return clean_text(text)[0]

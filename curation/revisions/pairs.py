@@ -1,0 +1,95 @@
+"""What two attempts at a task share, and where a preference pair is cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from curation.formats.document import Document, Step, ToolCall, text_of
+from curation.formats.messages import document_to_messages
+
+Message = dict[str, Any]
+T = TypeVar("T")
+
+
+class PairError(ValueError):
+    """Two documents that make no preference pair; the text says why."""
+
+
+def shared_prefix(a: Document, b: Document) -> int:
+    """The number of leading steps alike: source, text, calls (name and arguments) and what they returned."""
+    return _count_alike(a.steps, b.steps, _step_key)
+
+
+def split_pair_messages(chosen: Document, rejected: Document) -> tuple[list[Message], list[Message], list[Message]]:
+    """(prompt, chosen, rejected) messages for preference training.
+
+    The prompt is what both share, cut right before the first assistant message after which they differ, so that no
+    turn is divided. Where they part before the agent first speaks (simulated users word the same request in other
+    words), it is the messages both begin with, and each side goes on with its own. Raises PairError where nothing
+    differs, where nothing is shared, or where a side has no assistant turn to learn from.
+    """
+    left, right = document_to_messages(chosen), document_to_messages(rejected)
+    alike = _count_alike(left, right, _message_key)
+    if alike == len(left) == len(right):
+        raise PairError("Both sides are the same, message for message.")
+    cut = _find_cut(left, right, alike)
+    if cut == 0:
+        raise PairError(f"The two share no message: they begin with {_name(left)} and {_name(right)} that differ.")
+    for side, messages in (("chosen", left[cut:]), ("rejected", right[cut:])):
+        if not any(message["role"] == "assistant" and message.get("trainable", True) for message in messages):
+            raise PairError(f"The {side} side has no assistant turn to learn from after the {cut} messages both share.")
+    return left[:cut], left[cut:], right[cut:]
+
+
+def _find_cut(left: Sequence[Message], right: Sequence[Message], alike: int) -> int:
+    last = min(alike, len(left) - 1, len(right) - 1)
+    for index in range(last, -1, -1):
+        if left[index]["role"] == right[index]["role"] == "assistant":
+            return index
+    return alike
+
+
+def _count_alike(left: Sequence[T], right: Sequence[T], key: Callable[[T], object]) -> int:
+    count = 0
+    for one, other in zip(left, right, strict=False):
+        if key(one) != key(other):
+            break
+        count += 1
+    return count
+
+
+def _step_key(step: Step) -> object:
+    results = step.observation.results if step.observation else []
+    order = {call.tool_call_id: number for number, call in enumerate(step.tool_calls or [])}
+    return (
+        step.source,
+        text_of(step.message),
+        [_call_key(call) for call in step.tool_calls or []],
+        [(order.get(result.source_call_id or ""), text_of(result.content)) for result in results],
+    )
+
+
+def _call_key(call: ToolCall) -> object:
+    return call.function_name, _canonical(call.arguments_raw)
+
+
+def _message_key(message: Message) -> object:
+    """A message without ids: those are ours, and say nothing about what was said."""
+    calls = [
+        (call["function"]["name"], _canonical(call["function"]["arguments"])) for call in message.get("tool_calls", [])
+    ]
+    return message["role"], message["content"], message.get("reasoning_content"), message.get("name"), calls
+
+
+def _canonical(arguments: str) -> str:
+    """Arguments that mean the same compare equal, however they were spaced; 1 and true do not mean the same."""
+    try:
+        return json.dumps(json.loads(arguments), sort_keys=True)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _name(messages: Sequence[Message]) -> str:
+    return f"a {messages[0]['role']} message" if messages else "nothing"

@@ -1,0 +1,87 @@
+"""Reading trajectories: lists never touch a document; a page of steps is cut out of it inside the database."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from curation.models import Review, Revision, Trajectory
+from curation.permissions import Access
+
+ORDERS = {"-id": "Newest first", "id": "Oldest first", "-step_count": "Most steps", "step_count": "Fewest steps"}
+STEPS_AT_ONCE = 40
+
+
+@dataclass(frozen=True)
+class StepMark:
+    """One step of the minimap."""
+
+    step_id: int
+    source: str
+    is_error: bool
+
+
+def list_trajectories(access: Access) -> QuerySet[Trajectory]:
+    """The project's trajectories with their tasks, without any document."""
+    return Trajectory.objects.filter(project=access.project).select_related("task")
+
+
+def list_models(access: Access) -> list[str]:
+    """The names of the models that made the project's trajectories."""
+    models = Trajectory.objects.filter(project=access.project).exclude(model="")
+    return list(models.order_by("model").values_list("model", flat=True).distinct()[:200])
+
+
+def read_head(revision: Revision) -> dict[str, Any]:
+    """Everything of a revision's document but its steps: agent, task, trial, outcome, source."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT document - 'steps' FROM curation_revision WHERE id = %s", [revision.pk])
+        return _as_json(cursor.fetchone())
+
+
+def read_steps(revision: Revision, *, first: int = 1, number: int = STEPS_AT_ONCE) -> list[dict[str, Any]]:
+    """Steps `first` to `first + number - 1` of a revision, in their plain form."""
+    path = f"$.steps[{max(first, 1) - 1} to {max(first, 1) + number - 2}]"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT jsonb_path_query_array(document, %s) FROM curation_revision WHERE id = %s", [path, revision.pk])
+        steps: list[dict[str, Any]] = _as_json(cursor.fetchone())
+    return steps
+
+
+def outline_steps(revision: Revision) -> list[StepMark]:
+    """One mark for each step; an observation that begins with "error" marks a failed action."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT (step->>'step_id')::int, step->>'source',
+                   coalesce(step #>> '{observation,results,0,content,0,text}' ~* '^\\s*(error|traceback)', false)
+            FROM curation_revision, jsonb_array_elements(document->'steps') AS step WHERE id = %s ORDER BY 1
+            """,
+            [revision.pk],
+        )
+        return [StepMark(*row) for row in cursor.fetchall()]
+
+
+def list_revisions(trajectory: Trajectory) -> QuerySet[Revision]:
+    """A trajectory's revisions, newest first, without their documents."""
+    return trajectory.revisions.defer("document").select_related("author").order_by("-number")
+
+
+def list_reviews(trajectory: Trajectory) -> QuerySet[Review]:
+    """Submitted reviews, newest first, with their labels."""
+    submitted = trajectory.reviews.exclude(submitted_at=None).select_related("reviewer", "item__queue", "revision")
+    return submitted.defer("revision__document").prefetch_related("step_labels").order_by("-submitted_at")
+
+
+def list_attempts(trajectory: Trajectory) -> QuerySet[Trajectory]:
+    """All attempts at the same task."""
+    return Trajectory.objects.filter(task_id=trajectory.task_id).order_by("id")
+
+
+def _as_json(row: Any) -> Any:
+    """Django leaves JSON of raw SQL as text."""
+    return json.loads(row[0]) if isinstance(row[0], str) else row[0]

@@ -1,0 +1,193 @@
+"""Writing parsed records in batches: tasks upserted, attempts and their first revisions by COPY.
+
+Two imports may write the same attempts at the same moment. The unique constraint on the content hash decides which of
+them does; locks are taken in one order (tasks by key, then attempts by hash), so neither ever waits for the other in
+turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DataError, connection, transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from curation.formats.base import Parsed
+from curation.formats.document import Document, hash_document, text_of
+from curation.models import Import, Task, Trajectory
+
+COLUMNS = (
+    "id", "project_id", "task_id", "origin_id", "source", "model", "trial", "reward", "success", "completion",
+    "content_hash", "step_count", "tool_call_count", "character_count", "status", "head_number", "created_at",
+)  # fmt: skip
+STAGE = f"""
+CREATE TEMP TABLE IF NOT EXISTS attempt_staging ON COMMIT DROP
+AS SELECT {", ".join(COLUMNS)} FROM curation_trajectory WITH NO DATA;
+TRUNCATE attempt_staging;
+"""  # noqa: S608  # made of the constant above
+INSERT = f"""
+INSERT INTO curation_trajectory ({", ".join(COLUMNS)})
+SELECT {", ".join(COLUMNS)} FROM attempt_staging ORDER BY content_hash
+ON CONFLICT (project_id, content_hash) DO NOTHING RETURNING id
+"""  # noqa: S608  # made of the constant above
+COPY_ATTEMPTS = f"COPY attempt_staging ({', '.join(COLUMNS)}) FROM STDIN"
+COPY_REVISIONS = "COPY curation_revision (trajectory_id, number, document, reason, created_at) FROM STDIN"
+TAKE_IDS = "SELECT nextval(pg_get_serial_sequence('curation_trajectory', 'id')) FROM generate_series(1, %s)"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A parsed record in the form it is stored in. `document` is JSON."""
+
+    record_index: int
+    task_key: str
+    task_dataset: str
+    task_fingerprint: str
+    task_instruction: str
+    model: str
+    trial: int | None
+    reward: float | None
+    success: bool | None
+    completion: str
+    content_hash: str
+    step_count: int
+    tool_call_count: int
+    character_count: int
+    document: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a batch. `refused` holds (attempt, reason) for what the database cannot hold."""
+
+    task_ids: frozenset[int]
+    imported: int
+    refused: tuple[tuple[Attempt, str], ...] = ()
+
+
+def build_attempt(parsed: Parsed, *, success_threshold: float) -> Attempt:
+    """Raises ValueError for a document that cannot be written as JSON."""
+    document = parsed.document
+    outcome = document.outcome
+    return Attempt(
+        record_index=parsed.record_index,
+        task_key=document.task.id,
+        task_dataset=document.task.dataset or "",
+        task_fingerprint=document.task.fingerprint,
+        task_instruction=document.task.instruction,
+        model=(document.agent.model_name or "")[:120],
+        trial=document.trial.index,
+        reward=outcome.reward,
+        success=judge_outcome(document, success_threshold),
+        completion=outcome.status,
+        content_hash=hash_document(document),
+        step_count=len(document.steps),
+        tool_call_count=sum(len(step.tool_calls or ()) for step in document.steps),
+        character_count=count_characters(document),
+        document=document.model_dump_json(),
+    )
+
+
+def judge_outcome(document: Document, success_threshold: float) -> bool | None:
+    """Whether the attempt succeeded: the file's own word, else its reward against the threshold, else unknown.
+
+    A crash is no failure of the policy: a crashed attempt has an outcome only where the file calls it a success.
+    """
+    outcome = document.outcome
+    if outcome.status == "crashed":
+        return outcome.success or None
+    if outcome.success is not None or outcome.reward is None:
+        return outcome.success
+    return outcome.reward >= success_threshold
+
+
+def count_characters(document: Document) -> int:
+    """Characters of everything that was said, called and observed."""
+    count = 0
+    for step in document.steps:
+        count += len(text_of(step.message)) + len(step.reasoning_content or "")
+        count += sum(len(call.function_name) + len(call.arguments_raw) for call in step.tool_calls or ())
+        count += sum(len(text_of(result.content)) for result in step.observation.results) if step.observation else 0
+    return count
+
+
+def write_batch(job: Import, attempts: Sequence[Attempt]) -> Written:
+    """Write what is not in the project yet. One bad attempt does not hold up the others: it is refused alone."""
+    try:
+        return _write(job, attempts)
+    except DataError as error:
+        if len(attempts) == 1:
+            return Written(frozenset(), 0, ((attempts[0], f"the database cannot hold it: {error}".strip()),))
+    parts = [write_batch(job, [attempt]) for attempt in attempts]
+    return Written(
+        frozenset().union(*(part.task_ids for part in parts)),
+        sum(part.imported for part in parts),
+        tuple(refused for part in parts for refused in part.refused),
+    )
+
+
+def find_shared_keys(job: Import, task_ids: Sequence[int]) -> list[str]:
+    """Keys of these tasks that another task of the project has as well, with another text."""
+    keys = Task.objects.filter(pk__in=task_ids).values("key")
+    same = Task.objects.filter(project_id=job.project_id, key__in=keys).values("key").annotate(texts=Count("pk"))
+    return list(same.filter(texts__gt=1).order_by("key").values_list("key", flat=True))
+
+
+@transaction.atomic
+def _write(job: Import, attempts: Sequence[Attempt]) -> Written:
+    tasks = _find_or_make_tasks(job, attempts)
+    now = timezone.now()
+    unique: dict[str, Attempt] = {}
+    for attempt in attempts:
+        unique.setdefault(attempt.content_hash, attempt)
+    # The driver's own errors come out of COPY; they are wrapped as Django's, like everybody else's.
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        # Numbered here and inserted by hash: ids follow the file's order, locks the hash's.
+        cursor.execute(TAKE_IDS, [len(unique)])
+        numbered = {pk: attempt for (pk,), attempt in zip(cursor.fetchall(), unique.values(), strict=True)}
+        cursor.execute(STAGE)
+        with cursor.copy(COPY_ATTEMPTS) as copy:
+            for pk, attempt in numbered.items():
+                copy.write_row(_staged_row(job, pk, tasks[attempt.task_key, attempt.task_fingerprint], attempt, now))
+        cursor.execute(INSERT)
+        fresh = sorted(pk for (pk,) in cursor.fetchall())
+        with cursor.copy(COPY_REVISIONS) as copy:
+            for pk in fresh:
+                copy.write_row((pk, 0, numbered[pk].document, "", now))
+    return Written(frozenset(tasks.values()), len(fresh))
+
+
+def _find_or_make_tasks(job: Import, attempts: Sequence[Attempt]) -> dict[tuple[str, str], int]:
+    """Task ids by (key, fingerprint)."""
+    wanted = {(attempt.task_key, attempt.task_fingerprint): attempt for attempt in attempts}
+    known = _find_tasks(job, wanted)
+    missing = [
+        Task(
+            project_id=job.project_id, key=key, fingerprint=fingerprint, dataset=attempt.task_dataset,
+            instruction=attempt.task_instruction,
+        )
+        for (key, fingerprint), attempt in sorted(wanted.items())
+        if (key, fingerprint) not in known
+    ]  # fmt: skip
+    if not missing:
+        return known
+    Task.objects.bulk_create(missing, ignore_conflicts=True)
+    return _find_tasks(job, wanted)
+
+
+def _find_tasks(job: Import, wanted: dict[tuple[str, str], Attempt]) -> dict[tuple[str, str], int]:
+    tasks = Task.objects.filter(project_id=job.project_id, key__in={key for key, _ in wanted})
+    found = {(key, fingerprint): pk for key, fingerprint, pk in tasks.values_list("key", "fingerprint", "pk")}
+    return {identity: found[identity] for identity in wanted if identity in found}
+
+
+def _staged_row(job: Import, pk: int, task_id: int, attempt: Attempt, now: Any) -> tuple[Any, ...]:
+    """In the order of COLUMNS."""
+    return (
+        pk, job.project_id, task_id, job.pk, job.source, attempt.model, attempt.trial, attempt.reward, attempt.success,
+        attempt.completion, attempt.content_hash, attempt.step_count, attempt.tool_call_count, attempt.character_count,
+        Trajectory.Status.UNREVIEWED, 0, now,
+    )  # fmt: skip

@@ -1,0 +1,145 @@
+"""Queues: filling one, taking the next item, giving one back.
+
+Taking is one statement with SKIP LOCKED, so that a thousand reviewers never wait for one another; that an item is
+never given out too often, nor twice to one reviewer, is held by unique constraints on Reservation.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, FloatField, QuerySet
+from django.db.models.functions import Cast, Now, Random
+
+from curation.difficulty import BANDS, deficit_by_band
+from curation.models import Queue, QueueItem, Reservation, Trajectory
+from curation.permissions import Access
+from curation.selectors.queues import count_band_shares, find_hold
+from curation.services.audit import record_action
+
+ITEMS_AT_ONCE = 5000
+
+
+def create_queue(
+    access: Access, *, name: str, trajectories: QuerySet[Trajectory], order: str = Queue.Order.DEFICIT,
+    reviews_wanted: int = 1, blind: bool = False, lease_minutes: int = 30,
+) -> Queue:
+    """A queue of these trajectories. Raises ValueError for a name that is taken, or where there is nothing to review."""
+    try:
+        with transaction.atomic():
+            queue = Queue.objects.create(
+                project=access.project, name=name, order=order, reviews_wanted=reviews_wanted, blind=blind,
+                lease_minutes=lease_minutes, created_by=access.user,
+            )
+            added = add_items(queue, trajectories)
+            if not added:
+                raise ValueError("No trajectory fits these conditions, so there would be nothing to review.")
+            record_action(access, "queue.create", queue, items=added)
+    except IntegrityError as error:
+        raise ValueError(f"There is a queue named {name!r} already.") from error
+    return queue
+
+
+def add_items(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
+    """Put trajectories into a queue; those that are in it already stay as they are. Returns the number added."""
+    rank = Random() if queue.order == Queue.Order.RANDOM else Cast(F("id"), FloatField())
+    before = queue.items.count()
+    chosen = trajectories.filter(project_id=queue.project_id).annotate(queue_rank=rank).order_by()
+    batch: list[QueueItem] = []
+    for pk, position in chosen.values_list("pk", "queue_rank").iterator(ITEMS_AT_ONCE):
+        batch.append(QueueItem(queue=queue, trajectory_id=pk, rank=position))
+        if len(batch) == ITEMS_AT_ONCE:
+            QueueItem.objects.bulk_create(batch, ignore_conflicts=True)
+            batch.clear()
+    QueueItem.objects.bulk_create(batch, ignore_conflicts=True)
+    return queue.items.count() - before
+
+
+TAKE = """
+WITH next_item AS (
+    SELECT item.id
+    FROM curation_queueitem item
+    JOIN curation_trajectory trajectory ON trajectory.id = item.trajectory_id
+    JOIN curation_task task ON task.id = trajectory.task_id
+    WHERE item.queue_id = %(queue)s
+      AND NOT EXISTS (
+          SELECT 1 FROM curation_reservation mine
+          WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state IN ('held', 'done', 'skipped'))
+      AND (SELECT count(*) FROM curation_reservation taken
+           WHERE taken.item_id = item.id AND taken.state IN ('held', 'done')) < %(wanted)s
+    ORDER BY array_position(%(bands)s::smallint[], coalesce(task.band, 0)::smallint), item.rank, item.id
+    LIMIT 1
+    FOR UPDATE OF item SKIP LOCKED
+)
+INSERT INTO curation_reservation (item_id, reviewer_id, slot, state, taken_at, expires_at, reason)
+SELECT next_item.id, %(reviewer)s, slot, 'held', now(), now() + %(minutes)s * interval '1 minute', ''
+FROM next_item, generate_series(1, %(wanted)s) AS slot
+WHERE NOT EXISTS (
+    SELECT 1 FROM curation_reservation taken
+    WHERE taken.item_id = next_item.id AND taken.slot = slot AND taken.state IN ('held', 'done'))
+ORDER BY slot LIMIT 1
+ON CONFLICT DO NOTHING
+RETURNING id
+"""
+
+
+def take_next(access: Access, queue: Queue) -> Reservation | None:
+    """The caller's hold on the next item: the one they have already, else a new one; None where nothing is left.
+
+    Leases that ran out are freed first. A conflict with somebody who took the same slot a moment before shows as no
+    row, and the next try sees theirs.
+    """
+    held = find_hold(access, queue)
+    if held is not None:
+        return held
+    expired = Reservation.objects.filter(item__queue=queue, state=Reservation.State.HELD, expires_at__lte=Now())
+    expired.update(state=Reservation.State.RELEASED, reason="The lease ran out.")
+    parameters = {
+        "queue": queue.pk,
+        "reviewer": access.user.pk,
+        "wanted": queue.reviews_wanted,
+        "minutes": queue.lease_minutes,
+        "bands": _order_bands(access, queue),
+    }
+    for _ in range(3):
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE, parameters)
+            row = cursor.fetchone()
+        if row:
+            return Reservation.objects.select_related("item__queue").get(pk=row[0])
+    return None
+
+
+def renew_lease(reservation: Reservation) -> bool:
+    """Prolong a hold; False where it was lost."""
+    held = Reservation.objects.filter(pk=reservation.pk, state=Reservation.State.HELD)
+    lease = timedelta(minutes=reservation.item.queue.lease_minutes)
+    return bool(held.update(expires_at=Now() + lease))
+
+
+def release_item(access: Access, reservation: Reservation) -> bool:
+    """Give a held item back; by its holder or by a curator (the caller checks). False where it was no longer held."""
+    freed = Reservation.objects.filter(pk=reservation.pk, state=Reservation.State.HELD).update(
+        state=Reservation.State.RELEASED, reason=f"Released by {access.user.get_username()}."
+    )
+    if freed and reservation.reviewer_id != access.user.pk:
+        record_action(access, "reservation.release", reservation.pk, reviewer=reservation.reviewer_id)
+    return bool(freed)
+
+
+def skip_item(reservation: Reservation, *, reason: str) -> bool:
+    """Leave an item to others: it is not served to this reviewer again. False where it was no longer held."""
+    if not reason.strip():
+        raise ValueError("Say in a few words why you skip it.")
+    held = Reservation.objects.filter(pk=reservation.pk, state=Reservation.State.HELD)
+    return bool(held.update(state=Reservation.State.SKIPPED, reason=reason.strip()[:300]))
+
+
+def _order_bands(access: Access, queue: Queue) -> list[int]:
+    """Bands in the order in which they are served; 0 stands for unknown. Equal order for all: one band is as good."""
+    if queue.order != Queue.Order.DEFICIT:
+        return []
+    pool, accepted = count_band_shares(access)
+    deficit = deficit_by_band(accepted, pool)
+    return [*sorted(BANDS, key=lambda band: (-deficit[band], -band)), 0]

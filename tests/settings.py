@@ -1,0 +1,23 @@
+"""Settings of the tests: a home of their own, their own PostgreSQL in it (see conftest.py), and nothing slow."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+# The first to import this is pytest's main process; its xdist workers inherit the choice. What the developer has set
+# must not count: no test may ever touch their database or their files.
+os.environ["WHETSTONE_TEST_HOME"] = os.environ.get("WHETSTONE_TEST_HOME") or tempfile.mkdtemp(prefix="whetstone-tests-")
+os.environ["WHETSTONE_HOME"] = os.environ["WHETSTONE_TEST_HOME"]
+for name in ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "WHETSTONE_DEBUG", "WHETSTONE_HTTPS"):
+    os.environ.pop(name, None)
+# Playwright's loop runs in the test's thread, where Django would refuse the database.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+from webapp.settings import *  # noqa: E402, F403 the environment comes first
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
