@@ -18,7 +18,9 @@ BANDS.append(("unknown", "Unknown"))
 class TrajectoryFilter(django_filters.FilterSet):
     """Each parameter is optional; together they narrow."""
 
-    outcome = django_filters.ChoiceFilter(choices=OUTCOMES, method="filter_outcome", empty_label="Any outcome")
+    outcome = django_filters.ChoiceFilter(
+        choices=OUTCOMES, method="filter_outcome", label="Outcome", empty_label="Any outcome"
+    )
     status = django_filters.ChoiceFilter(choices=Trajectory.Status.choices, empty_label="Any status")
     band = django_filters.ChoiceFilter(
         choices=BANDS, method="filter_band", label="Difficulty", empty_label="Any difficulty"

@@ -1,3 +1,18 @@
 """Celery jobs of curation: each one call of a service."""
 
 from __future__ import annotations
+
+from celery import shared_task
+from celery.contrib.django.task import DjangoTask
+
+from curation.services import datasets, import_runs
+
+
+@shared_task(base=DjangoTask)
+def run_import(pk: int) -> None:
+    import_runs.run_import(pk)
+
+
+@shared_task(base=DjangoTask)
+def freeze_version(pk: int) -> None:
+    datasets.freeze_version(pk)

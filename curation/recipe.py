@@ -35,12 +35,12 @@ class _Recipe(BaseModel):
     )
 
 
-class SFTRecipe(_Recipe):
+class SFTDatasetRecipe(_Recipe):
     """Rows are trajectories, each in its newest revision."""
 
     kind: Literal["sft"] = "sft"
     statuses: list[TrajectoryStatus] = Field(
-        default_factory=lambda: ["accepted"], min_length=1, title="Review status",
+        ["accepted"], min_length=1, title="Review status",
         description="Trajectories with one of these are taken.",
     )
     only_successes: bool = Field(
@@ -64,7 +64,7 @@ class SFTRecipe(_Recipe):
     )
 
 
-class DPORecipe(_Recipe):
+class DPODatasetRecipe(_Recipe):
     """Rows are confirmed pairs."""
 
     kind: Literal["dpo"] = "dpo"
@@ -78,8 +78,10 @@ class DPORecipe(_Recipe):
     )
 
 
-DatasetRecipe = SFTRecipe | DPORecipe
-_RECIPE: TypeAdapter[SFTRecipe | DPORecipe] = TypeAdapter(Annotated[SFTRecipe | DPORecipe, Field(discriminator="kind")])
+DatasetRecipe = SFTDatasetRecipe | DPODatasetRecipe
+_RECIPE: TypeAdapter[SFTDatasetRecipe | DPODatasetRecipe] = TypeAdapter(
+    Annotated[SFTDatasetRecipe | DPODatasetRecipe, Field(discriminator="kind")]
+)
 
 
 class RecipeError(ValueError):
@@ -116,7 +118,8 @@ def draw_lot(recipe: DatasetRecipe, name: str) -> str:
 def weigh_bands(recipe: DatasetRecipe, bands: Iterable[int | None]) -> dict[int | None, float]:
     """The weight of a training row of each band, given the bands of all of them; the rows' mean is 1."""
     rows = list(bands)
-    raw = {band: recipe.band_weights.get(str(band), 1.0) for band in set(rows)}  # type: ignore[call-overload]  # "None" is no band
+    chosen = {int(band): weight for band, weight in recipe.band_weights.items()}
+    raw = {band: chosen.get(band, 1.0) if band else 1.0 for band in set(rows)}
     mean = sum(raw[band] for band in rows) / len(rows) if rows else 1.0
     return {band: weight / mean for band, weight in raw.items()}
 

@@ -137,9 +137,9 @@ PRESETS: tuple[Preset, ...] = (
         "Not for a pretrained model.",
         sft=SFTRecipe(
             adapter="full",
-            epochs=6,
+            max_steps=150,
             learning_rate=3e-3,
-            batch_size=8,
+            batch_size=4,
             gradient_accumulation=1,
             max_length=2048,
             too_long="keep_start",

@@ -33,7 +33,8 @@ with warnings.catch_warnings(action="ignore"):
         ensure_user_exists,
     )
 
-PROGRAMS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+VERSION = TARGET_POSTGRES_VERSION
+PROGRAMS = POSTGRES_VERSIONS[VERSION]
 NAME = "whetstone"
 PORT = 5432  # of the socket's name; given everywhere, because PGPORT would change it
 SYSTEM_USER = "pgserver"  # the name the wheel uses as well
@@ -120,9 +121,9 @@ def make_cluster(user: pwd.struct_passwd | None) -> None:
 def check_version() -> None:
     """SystemExit where the data folder was written by another major version."""
     version = pgdata_version(data_folder())
-    if version not in (None, TARGET_POSTGRES_VERSION):
+    if version not in (None, VERSION):
         raise SystemExit(
-            f"{data_folder()} was written by PostgreSQL {version}, and this is PostgreSQL {TARGET_POSTGRES_VERSION}: "
+            f"{data_folder()} was written by PostgreSQL {version}, and this is PostgreSQL {VERSION}: "
             "dump it with the version that wrote it (pg_dump) and load it into a new one, or set WHETSTONE_HOME to "
             "another folder."
         )

@@ -1,7 +1,7 @@
 """`python -m webapp.serve`: start all of Whetstone in the foreground, and stop all of it on Ctrl-C.
 
-PORT (8000) and HOST (127.0.0.1) say where the web listens, WHETSTONE_HOME (var/) where everything is kept, and
-DATABASE_URL names a PostgreSQL to use in place of the embedded one. Exit status 0 after a stop that was asked for.
+PORT (8000) and WHETSTONE_HOST (127.0.0.1) say where the web listens, WHETSTONE_HOME (var/) where everything is kept,
+and DATABASE_URL names a PostgreSQL to use in place of the embedded one. Exit status 0 after a stop that was asked for.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from webapp.supervision import Process, Supervisor, kill_group, stop_leftovers
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LONGEST_WAIT_FOR_WEB = 60.0
+PATIENCE_WITH_DATABASE = 10.0  # while it dies at once, time after time
 PAUSE = 0.2
-PASSWORD_FILE = "secrets/admin_password"  # written by `manage.py bootstrap`
+FIRST_ACCOUNT_FILE = "secrets/admin_password"  # its password; written by `manage.py bootstrap`
 
 
 class Stop:
@@ -48,11 +49,12 @@ def say(text: str) -> None:
 
 
 def read_address() -> tuple[str, int]:
-    """HOST and PORT; SystemExit where PORT is no port."""
+    """Where to listen; SystemExit where PORT is no port."""
     port = os.environ.get("PORT") or "8000"
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise SystemExit(f"PORT={port} is not a port: it has to be a number from 1 to 65535.")
-    return os.environ.get("HOST") or "127.0.0.1", int(port)
+    # Not plain HOST: some shells set that to the machine's name, and the web would be open to the network.
+    return os.environ.get("WHETSTONE_HOST") or "127.0.0.1", int(port)
 
 
 def check_port(host: str, port: int) -> None:
@@ -96,7 +98,7 @@ def log_path(name: str) -> Path:
 
 def describe_sign_in() -> str:
     """How to sign in: as the first account while its password is still in its file."""
-    password = home() / PASSWORD_FILE
+    password = home() / FIRST_ACCOUNT_FILE
     return f"sign in as admin, password in {shorten(password)}" if password.exists() else "sign in with your account"
 
 
@@ -130,29 +132,35 @@ def wait_for(done: Callable[[], bool], *, stop: Stop, supervisor: Supervisor, se
     return True
 
 
-def prepare(stop: Stop) -> bool:
-    """Run webapp.prepare to its end, its words going to the terminal; False where it failed or was stopped."""
+def prepare(supervisor: Supervisor, *, stop: Stop) -> bool:
+    """Run webapp.prepare to its end, its words going to the terminal; False where it failed or had to be stopped."""
     # In a session of its own: Ctrl-C reaches us, and it ends by our word, without a traceback.
     process = subprocess.Popen([sys.executable, "-m", "webapp.prepare"], cwd=BASE_DIR, start_new_session=True)
-    while process.poll() is None:
-        if stop.asked:
-            process.terminate()
-            process.wait()
-            return False
+    patience = time.monotonic() + PATIENCE_WITH_DATABASE
+    blamed = None
+    while process.poll() is None and not stop.asked and not blamed:
         time.sleep(PAUSE)
+        database = supervisor.list_processes().get("postgres")
+        if database is None or database.state == "RUNNING":
+            patience = time.monotonic() + PATIENCE_WITH_DATABASE
+        if not supervisor.is_alive():
+            blamed = "supervisord"
+        elif time.monotonic() > patience:
+            blamed = "postgres"
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+    if blamed:
+        show_end_of_log(blamed)
     return process.returncode == 0
 
 
 def start(supervisor: Supervisor, *, host: str, port: int, stop: Stop) -> bool:
     """Bring everything up in order; False where that failed, having said why, or a stop was asked for."""
-    if not prepare(stop):
-        if not stop.asked and supervisor.list_processes().get("postgres", Process("RUNNING", 0)).state != "RUNNING":
-            show_end_of_log("postgres")
+    if not prepare(supervisor, stop=stop):
         return False
     supervisor.start_product()
-    if wait_for(
-        lambda: does_web_answer(host, port), stop=stop, supervisor=supervisor, seconds=LONGEST_WAIT_FOR_WEB
-    ):
+    if wait_for(lambda: does_web_answer(host, port), stop=stop, supervisor=supervisor, seconds=LONGEST_WAIT_FOR_WEB):
         return True
     if not stop.asked:
         say("The web does not answer.")

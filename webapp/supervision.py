@@ -22,15 +22,16 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from webapp.paths import BASE_DIR, home, socket_folder
 
-# Values come from the environment, so that no path has to be written in the file's own syntax.
+# supervisord's working folder is the home, and other paths come from the environment: none has to be written in the
+# file's own syntax.
 CONFIGURATION = """\
 [supervisord]
 nodaemon = true
 silent = true
-logfile = %(ENV_WHETSTONE_HOME)s/log/supervisord.log
+logfile = log/supervisord.log
 logfile_maxbytes = 1MB
 logfile_backups = 2
-pidfile = %(ENV_WHETSTONE_HOME)s/supervisord.pid
+pidfile = supervisord.pid
 {user}
 [unix_http_server]
 file = %(ENV_WHETSTONE_SOCKETS)s/control
@@ -46,6 +47,7 @@ priority = 20
 PROGRAM = """
 [program:{name}]
 command = %(ENV_WHETSTONE_PYTHON)s -m {command}
+directory = %(ENV_WHETSTONE_CODE)s
 priority = 10
 autostart = {autostart}
 autorestart = true
@@ -54,7 +56,7 @@ stopsignal = {stop_signal}
 stopwaitsecs = {stop_seconds}
 killasgroup = true
 redirect_stderr = true
-stdout_logfile = %(ENV_WHETSTONE_HOME)s/log/{name}.log
+stdout_logfile = log/{name}.log
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 5
 """
@@ -115,6 +117,7 @@ class Supervisor:
         environment = {
             **os.environ,
             "WHETSTONE_HOME": str(home()),
+            "WHETSTONE_CODE": str(BASE_DIR),
             "WHETSTONE_SOCKETS": str(socket_folder()),
             "WHETSTONE_PYTHON": shlex.quote(sys.executable),
             "GRANIAN_HOST": host,
@@ -124,8 +127,9 @@ class Supervisor:
         # A session of its own: Ctrl-C in the terminal reaches us only, and we stop the programs in order. Its number
         # is also how stop_leftovers() knows what belongs to it.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "--configuration", configuration],
-            cwd=BASE_DIR,
+            # -P: no module comes from the working folder.
+            [sys.executable, "-P", "-m", "supervisor.supervisord", "--configuration", configuration.name],
+            cwd=configuration.parent,
             env=environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -156,7 +160,7 @@ class Supervisor:
         longest = max(program.stop_seconds for program in PRODUCT.values()) + POSTGRES.stop_seconds
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(longest + 10)
-        stop_leftovers()
+        stop_session(self.process.pid, patience=1)  # what a killed program left behind, if it was killed just now
 
 
 def kill_group(pid: int) -> None:
@@ -165,33 +169,36 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def find_leftovers() -> list[psutil.Process]:
-    """The processes of this home's last supervisord that still live, itself included, without engines."""
-    try:
-        session = int((home() / "supervisord.pid").read_text())
-    except (FileNotFoundError, ValueError):
-        return []
-    found = []
+def stop_session(session: int, *, patience: float) -> int:
+    """Stop what is left of a supervisord's session, after `patience` seconds by force; return how many that were.
+
+    Engines lead sessions of their own and are not among them.
+    """
+    left = []
     for process in psutil.process_iter():
         # The number may be another session's by now; the environment cannot be.
         with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
             if os.getsid(process.pid) == session and process.environ().get("WHETSTONE_HOME") == str(home()):
-                found.append(process)
-    return found
-
-
-def stop_leftovers() -> int:
-    """Stop what a killed supervisor left running, kindly first; return how many processes that were."""
-    leftovers = find_leftovers()
-    # The supervisor alone where it lives: it stops the others in order. INT is a clean stop for all of them.
-    supervisor = [process for process in leftovers if process.pid == os.getsid(process.pid)]
-    for process in supervisor or leftovers:
+                left.append(process)
+    # supervisord alone where it lives: it stops the others in order. INT is a clean stop for each of them.
+    for process in [process for process in left if process.pid == session] or left:
         with contextlib.suppress(psutil.Error):
             process.send_signal(signal.SIGINT)
-    _, alive = psutil.wait_procs(leftovers, timeout=20)
+    _, alive = psutil.wait_procs(left, timeout=patience)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, timeout=5)
-    (home() / "supervisord.pid").unlink(missing_ok=True)
-    return len(leftovers)
+    return len(left)
+
+
+def stop_leftovers() -> int:
+    """Stop what an earlier start left running that was killed; return how many processes that were."""
+    record = home() / "supervisord.pid"  # supervisord removes it when it stops as it should
+    try:
+        session = int(record.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+    stopped = stop_session(session, patience=20)
+    record.unlink(missing_ok=True)
+    return stopped

@@ -6,11 +6,11 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = "ATIF-v1.8"
+SCHEMA_VERSION: Final = "ATIF-v1.8"
 
 
 def _is_none(value: object) -> bool:

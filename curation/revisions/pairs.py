@@ -39,7 +39,7 @@ def split_pair_messages(chosen: Document, rejected: Document) -> tuple[list[Mess
         raise PairError(f"The two share no message: they begin with {_name(left)} and {_name(right)} that differ.")
     for side, messages in (("chosen", left[cut:]), ("rejected", right[cut:])):
         if not any(message["role"] == "assistant" and message.get("trainable", True) for message in messages):
-            raise PairError(f"The {side} side has no assistant turn to learn from after the {cut} messages both share.")
+            raise PairError(f"The {side} side has no assistant turn to learn from after what both share.")
     return left[:cut], left[cut:], right[cut:]
 
 

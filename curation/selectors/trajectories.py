@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from curation.models import Review, Revision, Trajectory
 from curation.permissions import Access
@@ -71,9 +71,15 @@ def list_revisions(trajectory: Trajectory) -> QuerySet[Revision]:
     return trajectory.revisions.defer("document").select_related("author").order_by("-number")
 
 
-def list_reviews(trajectory: Trajectory) -> QuerySet[Review]:
-    """Submitted reviews, newest first, with their labels."""
+def list_reviews(access: Access, trajectory: Trajectory) -> QuerySet[Review]:
+    """Submitted reviews, newest first, with their labels.
+
+    Those given in a blind queue are left out for reviewers who have not answered the same item themselves.
+    """
     submitted = trajectory.reviews.exclude(submitted_at=None).select_related("reviewer", "item__queue", "revision")
+    if not access.is_curator:
+        answered = Review.objects.filter(reviewer=access.user, item=OuterRef("item")).exclude(submitted_at=None)
+        submitted = submitted.filter(~Q(item__queue__blind=True) | Exists(answered))
     return submitted.defer("revision__document").prefetch_related("step_labels").order_by("-submitted_at")
 
 

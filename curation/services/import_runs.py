@@ -106,6 +106,7 @@ def run_import(pk: int, *, watch: Watch | None = None) -> None:
         finish_import(job, report)
     except JobLost:
         logger.warning("import %s is another worker's now", pk)
+        return
     except JobStopped:
         kept = f"{count_imported(job):,} trajectories that had been imported by then are kept."
         end_job(job, JobState.STOPPED, stage="stopped", advice=f"{kept} Continue to import the rest.")

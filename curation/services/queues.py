@@ -73,12 +73,12 @@ WITH next_item AS (
     FOR UPDATE OF item SKIP LOCKED
 )
 INSERT INTO curation_reservation (item_id, reviewer_id, slot, state, taken_at, expires_at, reason)
-SELECT next_item.id, %(reviewer)s, slot, 'held', now(), now() + %(minutes)s * interval '1 minute', ''
-FROM next_item, generate_series(1, %(wanted)s) AS slot
+SELECT next_item.id, %(reviewer)s, free.slot, 'held', now(), now() + %(minutes)s * interval '1 minute', ''
+FROM next_item, generate_series(1, %(wanted)s) AS free (slot)
 WHERE NOT EXISTS (
     SELECT 1 FROM curation_reservation taken
-    WHERE taken.item_id = next_item.id AND taken.slot = slot AND taken.state IN ('held', 'done'))
-ORDER BY slot LIMIT 1
+    WHERE taken.item_id = next_item.id AND taken.slot = free.slot AND taken.state IN ('held', 'done'))
+ORDER BY free.slot LIMIT 1
 ON CONFLICT DO NOTHING
 RETURNING id
 """

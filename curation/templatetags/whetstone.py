@@ -24,9 +24,8 @@ BAND_NAMES = {1: "trivial", 2: "easy", 3: "medium", 4: "hard", 5: "expert"}
 @register.simple_tag
 def band(number: int | None) -> SafeString:
     """The square of a difficulty band, with its number; a question mark where it is unknown."""
-    if not number:
-        return format_html('<span class="band b0" title="Difficulty unknown">?</span>')
-    return format_html('<span class="band b{}" title="Difficulty {}: {}">{}</span>', number, number, BAND_NAMES[number], number)
+    name, sign = (f"{number}: {BAND_NAMES[number]}", str(number)) if number else ("unknown", "?")
+    return format_html('<span class="band b{}" title="Difficulty {}">{}</span>', number or 0, name, sign)
 
 
 @register.simple_tag

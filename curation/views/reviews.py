@@ -57,7 +57,7 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         **reading_context(trajectory, revision),
         "reservation": reservation, "queue": queue, "draft": draft, "labels": labels, "first_error": first,
         "progress": count_progress(access, queue), "anchors": ANCHORS, "failure_modes": FailureMode.choices,
-        "revisions": list_revisions(trajectory), "reviews": [] if queue.blind else list_reviews(trajectory),
+        "revisions": list_revisions(trajectory), "reviews": [] if queue.blind else list_reviews(access, trajectory),
         "held": reservation.state == Reservation.State.HELD, "reviewing": reservation.pk, "can_edit": True,
         "undo": find_last_review(access, queue), "blind": queue.blind,
     }

@@ -52,7 +52,7 @@ def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
     context = {
         **reading_context(trajectory, revision),
         "revisions": list_revisions(trajectory),
-        "reviews": list_reviews(trajectory),
+        "reviews": list_reviews(access, trajectory),
         "attempts": list_attempts(trajectory),
         "can_edit": access.is_curator and revision.number == trajectory.head_number,
     }

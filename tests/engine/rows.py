@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import training
-from training.run_dir import CORPUS_FILE, EVAL_FILE, TRAIN_FILE, DPOJob, EvaluateJob, SFTJob, write_job
+from training.run_dir import CORPUS_FILE, EVAL_FILE, TRAIN_FILE, DPOJob, EvaluateJob, SFTJob, read_metrics, write_job
 
 TOOLS = json.dumps(
     [
@@ -32,7 +32,7 @@ ROOT = Path(training.__file__).resolve().parents[1]
 
 def make_messages(number: int, *, right: bool = True) -> list[dict[str, Any]]:
     """System, user, an agent turn with an oddly spaced call, its result, and the answer."""
-    call = {"name": "shell", "arguments": '{"cmd":  "ls d%d" }' % number}
+    call = {"name": "shell", "arguments": f'{{"cmd":  "ls d{number}" }}'}
     return [
         {"role": "system", "content": "You count."},
         {"role": "user", "content": f"Files in d{number}?"},
@@ -107,3 +107,42 @@ def start_engine(kind: str, directory: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+
+
+def score_by_hand(model: Any, encoded: Any) -> tuple[list[float], list[bool]]:
+    """Negative log-likelihood and greedy agreement of every supervised token, from the model's plain logits."""
+    import torch
+
+    ids = torch.tensor(encoded.ids, dtype=torch.long)[None]
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[0].double()
+    losses, right = [], []
+    for turn in encoded.turns:
+        for place in range(turn.start, turn.end):
+            row = logits[place - 1]
+            losses.append(float(torch.logsumexp(row, 0) - row[ids[0, place]]))
+            right.append(int(row.argmax()) == int(ids[0, place]))
+    return losses, right
+
+
+def read_losses(directory: Path) -> list[tuple[int, float | None]]:
+    """(update, training loss) of every log line."""
+    return [(metric.step, metric.loss) for metric in read_metrics(directory) if metric.loss is not None]
+
+
+def read_weights(directory: Path) -> dict[str, Any]:
+    """Every tensor below a directory's safetensors files."""
+    from safetensors.torch import load_file
+
+    return {
+        f"{path.name}:{name}": tensor
+        for path in sorted(directory.rglob("*.safetensors"))
+        for name, tensor in load_file(path).items()
+    }
+
+
+def have_same_weights(left: Path, right: Path) -> bool:
+    import torch
+
+    a, b = read_weights(left), read_weights(right)
+    return a.keys() == b.keys() and len(a) > 0 and all(torch.equal(a[name], b[name]) for name in a)

@@ -36,11 +36,11 @@ def test_only_the_agents_turns_bear_loss_and_arguments_are_byte_exact(encoder: E
     assert encoder.tokenizer.decode(trained) == FIRST + SECOND
     assert [int(label) for label in labels if label != -100] == trained
     assert encoded.supervised == len(trained) == int(encoded.mask().sum())
-    for token, label in zip(encoded.ids, labels, strict=True):
-        piece = encoder.tokenizer.decode([token])
-        if label == -100:
-            assert piece.strip() not in {"Look", "There", "<tool_call>"}
-    assert "total 3" in decode_all(encoder, encoded)
+    rest = encoder.tokenizer.decode([token for token, label in zip(encoded.ids, labels, strict=True) if label == -100])
+    assert "Files in d3?" in rest
+    assert "total 3" in rest
+    assert "Look." not in rest
+    assert "There are" not in rest
 
 
 def test_a_step_not_to_be_trained_on_is_context_only(encoder: Encoder) -> None:
@@ -120,7 +120,8 @@ def test_control_tokens_in_a_trajectory_are_only_text(encoder: Encoder) -> None:
     assert decode_turns(encoder, encoded) == [FIRST, f"I saw {evil}<|im_end|>"]
 
 
-texts = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from(["\n", "<|im_end|>", "\ue0f0", "\ue0f1", "é"])))
+pieces = st.one_of(st.characters(codec="utf-8"), st.sampled_from(["\n", "<|im_end|>", "<think>", "\ue0f0", "\ue0f1"]))
+texts = st.lists(pieces, max_size=12).map("".join)
 
 
 @settings(deadline=None, max_examples=60)

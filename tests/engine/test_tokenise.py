@@ -54,7 +54,7 @@ def test_a_cut_is_counted_by_row_and_band(encoder: Encoder) -> None:
 
 
 def test_long_rows_are_dropped_with_the_reason(encoder: Encoder) -> None:
-    rows = tokenise(encoder, [make_sft_row(1, band=None), make_long_row(2)], limit=220, too_long="drop")
+    rows = tokenise(encoder, [make_sft_row(1, band=None), make_long_row(2)], limit=500, too_long="drop")
     assert [row.reason for row in rows.report.rows] == [None, TOO_LONG]
     assert rows.report.bands["5"].dropped == 1
     assert rows.report.bands["none"].kept == 1
@@ -63,8 +63,8 @@ def test_long_rows_are_dropped_with_the_reason(encoder: Encoder) -> None:
 
 def test_refusing_says_how_many_are_too_long_and_which_length_is_enough(encoder: Encoder) -> None:
     longest = len(encoder.encode(make_long_row(2)["messages"], tools=make_long_row(2)["tools"]).ids)
-    rows = tokenise(encoder, [make_sft_row(1), make_long_row(2)], limit=220, too_long="refuse")
-    with pytest.raises(EngineError, match=f"1 of 2 rows .* 220 tokens; the longest has {longest}"):
+    rows = tokenise(encoder, [make_sft_row(1), make_long_row(2)], limit=500, too_long="refuse")
+    with pytest.raises(EngineError, match=rf"1 of 2 rows .* 500 tokens; the longest has {longest}"):
         check_rows(rows, too_long="refuse")
     check_rows(tokenise(encoder, [make_long_row(2)], limit=longest, too_long="refuse"), too_long="refuse")
 
@@ -73,7 +73,7 @@ def test_when_every_row_is_dropped_the_reasons_are_told(encoder: Encoder) -> Non
     silent = make_sft_row(3, messages=[{"role": "user", "content": "u"}])
     rows = tokenise(encoder, [make_sft_row(1), make_sft_row(2), silent], limit=20, too_long="keep_start")
     assert [row.reason for row in rows.report.rows] == [NOTHING_LEFT, NOTHING_LEFT, NO_TURN]
-    with pytest.raises(EngineError, match="Every one of the 3 training rows was dropped .*2 x the length limit"):
+    with pytest.raises(EngineError, match=r"Every one of the 3 training rows was dropped .*2 x the length limit"):
         check_rows(rows, too_long="keep_start")
 
 

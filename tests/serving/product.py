@@ -40,7 +40,7 @@ class Product:
     @property
     def environment(self) -> dict[str, str]:
         """A user's environment: nothing of the tests' settings."""
-        ours = ("WHETSTONE_", "DJANGO_", "PYTEST_", "DATABASE_URL", "CELERY_", "SECRET_KEY", "HOST", "GRANIAN_")
+        ours = ("WHETSTONE_", "DJANGO_", "PYTEST_", "DATABASE_URL", "CELERY_", "SECRET_KEY", "GRANIAN_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {**kept, "WHETSTONE_HOME": str(self.home), "PORT": str(self.port)}
 

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from webapp.paths import make_socket_folder, socket_folder
-from webapp.postgres import PORT, TARGET_POSTGRES_VERSION, check_version, data_folder, remove_stale_locks
+from webapp.postgres import PORT, VERSION, check_version, data_folder, remove_stale_locks
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_data_of_another_major_version_are_refused(some_home: Path) -> None:
     check_version()
     data_folder().mkdir()
     version = data_folder() / "PG_VERSION"
-    version.write_text(f"{TARGET_POSTGRES_VERSION}\n")
+    version.write_text(f"{VERSION}\n")
     check_version()
     version.write_text("16\n")
     with pytest.raises(SystemExit, match="was written by PostgreSQL 16"):

@@ -66,7 +66,10 @@ def load_model(base: Path, adapter: Path | None, *, device: Device, merge: bool,
     if not (adapter / ADAPTER_WEIGHTS).is_file():
         raise EngineError(f"There is no {ADAPTER_WEIGHTS} in {adapter}.", "Check the adapter's directory.")
     model = PeftModel.from_pretrained(model, adapter, is_trainable=trainable and not merge)
-    return model.merge_and_unload() if merge else model
+    if not merge:
+        return model
+    merged = model.merge_and_unload()
+    return merged.requires_grad_(trainable)  # the adapter had frozen the weights below it
 
 
 def load_policy(base: Path, adapter: Path | None, recipe: SFTRecipe | DPORecipe, device: Device) -> tuple[Any, Any]:

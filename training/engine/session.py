@@ -131,6 +131,7 @@ def _run_locked(directory: Path, kind: Kind, work: Callable[[Session, Job], Lite
         job = read_job(directory)
         if job.kind != kind:
             raise RunDirError(f"job.json asks for {job.kind}, this is the engine for {kind}")
+        session.check_stop()
         state: State = work(session, job)
     except StopRequested:
         state = "stopped"

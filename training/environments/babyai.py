@@ -13,13 +13,13 @@ from training.environments.base import Info, UnknownEnvironment
 
 ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "toggle")
 
-# Registered level, and a step limit of 2 to 3 times the expert's mean (5, 5, 7, 17, 20 and 35 steps). The levels' own
-# limits are so generous that a random agent looks good.
+# Registered level, and a step limit of about 3 times the expert's mean (5, 5, 7, 17, 20 and 35 steps), within which it
+# solves 300 of 300. The levels' own limits are so generous that a random agent looks good.
 _LEVELS = {
     "GoToObj": ("BabyAI-GoToObj-v0", 15),
-    "GoToLocal": ("BabyAI-GoToLocal-v0", 15),
+    "GoToLocal": ("BabyAI-GoToLocal-v0", 18),
     "PutNextS5N3": ("BabyAI-PutNextLocalS5N3-v0", 20),
-    "GoToSeqS5R2": ("BabyAI-GoToSeqS5R2-v0", 50),
+    "GoToSeqS5R2": ("BabyAI-GoToSeqS5R2-v0", 60),
     "UnlockPickup": ("BabyAI-UnlockPickup-v0", 50),
     "BlockedUnlockPickup": ("BabyAI-BlockedUnlockPickup-v0", 90),
 }
@@ -78,6 +78,7 @@ class BabyAI:
         terminated = False
         if valid:
             number = ACTIONS.index(words)
+            self._expert.prepare()
             observation, reward, terminated, _, _ = self._env.step(number)
             self._see(observation)
             self._expert.note_action(number)
@@ -85,6 +86,8 @@ class BabyAI:
         truncated = not terminated and self._steps >= self._limit
         self._done = terminated or truncated
         text = self._describe() if valid else f"There is no such action. {self._describe()}"
+        if success and self._style == "natural":
+            text += " You have accomplished the mission."
         return text, float(success), terminated, truncated, self._info(valid=valid, success=success)
 
     def oracle(self) -> tuple[str, str]:

@@ -64,9 +64,9 @@ def read_view(image: Any, carried: str | None) -> View:
 def describe_view(view: View, style: Style) -> str:
     """The observation text."""
     if style == "compact":
-        things = " ; ".join(f"{seen.name} {describe_place(seen.ahead, seen.right, style)}" for seen in view.sights)
+        objects = " ; ".join(f"{seen.name} {describe_place(seen.ahead, seen.right, style)}" for seen in view.sights)
         walls = " ".join(f"wall {direction} {distance}" for direction, distance in view.walls.items())
-        return f"see {things or 'nothing'} . {walls} . hold {view.carried or 'nothing'}"
+        return f"see {objects or 'nothing'} . {walls} . hold {view.carried or 'nothing'}"
     things = [f"{with_article(seen.name)} {describe_place(seen.ahead, seen.right, style)}" for seen in view.sights]
     things += [
         f"a wall {_count_steps(distance)} {'forward' if direction == 'ahead' else direction}"

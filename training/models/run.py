@@ -38,7 +38,10 @@ class Checkpoint(models.Model):
 
 
 class Run(Job):
-    """One training run; `progress` counts optimiser steps. Its directory is settings.RUNS_ROOT / run-<id>."""
+    """One training run; `progress` counts optimiser steps. Its directory is settings.RUNS_ROOT / run-<id>.
+
+    `pid` is the engine's process of this attempt; None as long as none has been started.
+    """
 
     class Method(models.TextChoices):
         SFT = "sft", "SFT"
@@ -52,10 +55,20 @@ class Run(Job):
         Checkpoint, models.PROTECT, null=True, related_name="runs_from", help_text="Empty: the tiny model, made here."
     )
     recipe = models.JSONField(help_text="A training.recipes recipe.")
+    idempotency_key = models.CharField(
+        max_length=100, blank=True, help_text="The launch request's; empty: it had none."
+    )
     pid = models.IntegerField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "name"], name="run_name_once_per_project")]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], name="run_name_once_per_project"),
+            models.UniqueConstraint(
+                fields=["project", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="one_run_per_idempotency_key",
+            ),
+        ]
         indexes = [models.Index(fields=["project", "-id"], name="run_by_project")]
 
     def __str__(self) -> str:
@@ -67,7 +80,10 @@ class Run(Job):
 
 
 class Evaluation(Job):
-    """One checkpoint measured on the held-out rows of dataset versions. `result` is the engine's evaluation.json."""
+    """One checkpoint measured on the held-out rows of a dataset version. `result` is a training.results.Evaluation.
+
+    `progress` counts held-out rows and the steps at which the model writes its own action.
+    """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="evaluations")
     checkpoint = models.ForeignKey(Checkpoint, models.CASCADE, related_name="evaluations")
@@ -77,8 +93,11 @@ class Evaluation(Job):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["checkpoint", "dataset_version"], name="one_evaluation_per_checkpoint_and_data")
+            models.UniqueConstraint(
+                fields=["checkpoint", "dataset_version"], name="one_evaluation_per_checkpoint_and_data"
+            )
         ]
+        indexes = [models.Index(fields=["project", "-id"], name="evaluation_by_project")]
 
     def __str__(self) -> str:
         return f"{self.checkpoint} on {self.dataset_version}"

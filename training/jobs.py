@@ -1,0 +1,37 @@
+"""Celery jobs of training, each one call of a service; and the sweep over the jobs of the whole product."""
+
+from __future__ import annotations
+
+from celery import current_app, shared_task
+from celery.contrib.django.task import DjangoTask
+
+from curation.models import DatasetVersion, Import
+from curation.services.jobs import sweep_jobs as sweep
+from training.models import Evaluation, Run
+from training.services import supervision
+
+# By name: curation's jobs are reached through the broker alone.
+SWEPT = (
+    (Import, "curation.jobs.run_import"),
+    (DatasetVersion, "curation.jobs.freeze_version"),
+    (Run, "training.jobs.supervise_run"),
+    (Evaluation, "training.jobs.supervise_evaluation"),
+)
+
+
+@shared_task(base=DjangoTask)
+def supervise_run(pk: int) -> None:
+    supervision.supervise_run(pk)
+
+
+@shared_task(base=DjangoTask)
+def supervise_evaluation(pk: int) -> None:
+    supervision.supervise_evaluation(pk)
+
+
+@shared_task(base=DjangoTask)
+def sweep_jobs() -> None:
+    """Send again what nobody works on: jobs whose worker died, or whose message was lost."""
+    for model, task in SWEPT:
+        for pk in sweep(model):
+            current_app.send_task(task, [pk])
