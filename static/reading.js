@@ -89,4 +89,7 @@ function showLease() {
 showLease();
 setInterval(showLease, 20000);
 
-goTo(document.getElementById(location.hash.slice(1)) || document.querySelector(".step[data-step]"), { scroll: Boolean(location.hash) });
+goTo(
+  document.getElementById(location.hash.slice(1)) || document.querySelector(".step[data-source=agent]"),
+  { scroll: Boolean(location.hash) },
+);

@@ -138,16 +138,17 @@ def prepare(supervisor: Supervisor, *, stop: Stop) -> bool:
     process = subprocess.Popen([sys.executable, "-m", "webapp.prepare"], cwd=BASE_DIR, start_new_session=True)
     patience = time.monotonic() + PATIENCE_WITH_DATABASE
     blamed = None
-    while process.poll() is None and not stop.asked and not blamed:
-        time.sleep(PAUSE)
-        database = supervisor.list_processes().get("postgres")
-        if database is None or database.state == "RUNNING":
-            patience = time.monotonic() + PATIENCE_WITH_DATABASE
-        if not supervisor.is_alive():
-            blamed = "supervisord"
-        elif time.monotonic() > patience:
-            blamed = "postgres"
-    if process.poll() is None:
+    try:
+        while process.poll() is None and not stop.asked and not blamed:
+            time.sleep(PAUSE)
+            database = supervisor.list_processes().get("postgres")
+            if database is None or database.state == "RUNNING":
+                patience = time.monotonic() + PATIENCE_WITH_DATABASE
+            if not supervisor.is_alive():
+                blamed = "supervisord"
+            elif time.monotonic() > patience:
+                blamed = "postgres"
+    finally:
         process.terminate()
         process.wait()
     if blamed:

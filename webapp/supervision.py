@@ -8,6 +8,7 @@ process group, nor what is left where it was killed itself: that is cleared away
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shlex
 import signal
@@ -134,8 +135,8 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        transport = SupervisorTransport(None, None, f"unix://{socket_folder()}/control")
-        self.control: Any = xmlrpc.client.ServerProxy("http://localhost", transport=transport).supervisor
+        self.transport = SupervisorTransport(None, None, f"unix://{socket_folder()}/control")
+        self.control: Any = xmlrpc.client.ServerProxy("http://localhost", transport=self.transport).supervisor
 
     def is_alive(self) -> bool:
         """Whether supervisord itself runs."""
@@ -145,7 +146,8 @@ class Supervisor:
         """Every program's state; empty while supervisord does not answer."""
         try:
             rows = cast("list[dict[str, Any]]", self.control.getAllProcessInfo())
-        except (OSError, xmlrpc.client.Error):
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            self.transport.close()  # a connection that failed once is of no use again
             return {}
         return {row["name"]: Process(row["statename"], row["pid"]) for row in rows}
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -204,7 +205,7 @@ def fingerprint_instruction(text: str) -> str:
 def hash_document(document: Document) -> str:
     """sha256 (hex) over what the trajectory is: agent, steps, task, trial and outcome, not where it was read from.
 
-    A number hashes the same as 1 and as 1.0, since a database may hand back either.
+    A number hashes the same as 1 and as 1.0, and 1e30 as its digits, since a database may hand back either.
     """
     content = document.model_dump(mode="json", include={"agent", "steps", "task", "trial", "outcome"})
     canonical = json.dumps(_unify_numbers(content), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -217,5 +218,5 @@ def _unify_numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [_unify_numbers(item) for item in value]
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return int(Decimal(repr(value)))
     return value

@@ -57,15 +57,15 @@ def test_a_file_is_taken_in_read_and_reported(access: Access) -> None:
 
 
 def test_the_same_idempotency_key_gives_the_same_import(access: Access) -> None:
-    client = make_client(access)
-    first = post(client, access.project, make_lines(2), key="abc")
-    second = post(client, access.project, make_lines(2), key="abc")
+    client, content = make_client(access), make_lines(2)
+    first = post(client, access.project, content, key="abc")
+    second = post(client, access.project, content, key="abc")
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json()["id"] == second.json()["id"]
     assert post(client, access.project, make_lines(3), key="abc").status_code == 409
     assert Import.objects.count() == 1
     elsewhere = owner_access(make_project())
-    assert post(make_client(elsewhere), elsewhere.project, make_lines(2), key="abc").status_code == 202
+    assert post(make_client(elsewhere), elsewhere.project, content, key="abc").status_code == 202
 
 
 def test_a_file_in_no_known_format_is_a_problem_that_says_what_was_looked_for(access: Access) -> None:

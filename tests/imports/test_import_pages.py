@@ -125,13 +125,13 @@ def test_a_queued_import_is_stopped_at_once_and_continued(client: Client, access
 
 
 def test_rejections_are_paged_and_a_damaged_cursor_is_explained(client: Client, access: Access) -> None:
-    job = import_content(access, b"{torn\n" * 60 + make_lines(1))
+    job = import_content(access, make_lines(1) + b"{torn\n" * 60)
     sign_in(client, access)
     page = address(access, "import-detail", job.pk)
     first = client.get(page)
     assert len(first.context["page"].rows) == 50
     second = client.get(page, {"after": first.context["page"].next})
-    assert [row.record_index for row in second.context["page"].rows] == list(range(50, 60))
+    assert [row.record_index for row in second.context["page"].rows] == list(range(51, 61))
     assert client.get(page, {"after": "nonsense"}).status_code == 302
     assert client.get(address(access, "import-list"), {"after": "nonsense"}).status_code == 302
 

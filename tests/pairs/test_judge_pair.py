@@ -28,7 +28,7 @@ def make_pair(project: Project, *, band: int | None = None) -> PreferencePair:
 
 
 def judge(access: Access, pair: PreferencePair, answer: str, *, swapped: bool = False) -> PreferencePair:
-    """Judge with the proposed winner on the left, or on the right."""
+    """Judge with the older revision, which is the proposed winner, on the left; `swapped`: on the right."""
     sides = sorted([pair.chosen_id, pair.rejected_id], reverse=swapped)
     judge_pair(access, pair, answer=answer, left_id=sides[0], right_id=sides[1])
     return PreferencePair.objects.get(pk=pair.pk)
@@ -44,8 +44,9 @@ def test_a_judgement_confirms_the_pair_with_its_strength() -> None:
 def test_the_side_that_wins_becomes_the_chosen_one() -> None:
     project = make_project()
     pair = make_pair(project)
+    winner, loser = pair.chosen_id, pair.rejected_id
     judged = judge(make_member(project), pair, "right-slightly-better")
-    assert (judged.chosen_id, judged.rejected_id) == (pair.rejected_id, pair.chosen_id)
+    assert (judged.chosen_id, judged.rejected_id) == (loser, winner)
     assert (judged.status, judged.strength) == ("confirmed", 1)
 
 
@@ -59,10 +60,11 @@ def test_a_pair_without_a_winner_has_no_strength(answer: str, status: str) -> No
 def test_a_reviewer_changes_their_own_judgement_and_never_has_two() -> None:
     project = make_project()
     pair, access = make_pair(project), make_member(project)
+    loser = pair.rejected_id
     judge(access, pair, "left-better")
     changed = judge(access, pair, "right-much-better")
     assert Judgement.objects.count() == 1
-    assert (changed.chosen_id, changed.strength) == (pair.rejected_id, 3)
+    assert (changed.chosen_id, changed.strength) == (loser, 3)
     entry = AuditEntry.objects.get(action="judgement.change")
     assert entry.details == {"before": "left-better", "after": "right-much-better"}
 

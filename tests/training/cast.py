@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from django.db import connection
 
@@ -113,7 +114,8 @@ def start_worker(task: str, pk: int) -> subprocess.Popen[bytes]:
         f"supervision.{task}({pk}, patience=supervision.Patience(poll=0.2))"
     )
     settings = connection.settings_dict
-    url = f"postgres://{settings['USER']}@/{settings['NAME']}?host={settings['HOST']}"
+    host = settings["HOST"] or settings["OPTIONS"]["host"]
+    url = f"postgres://{settings['USER']}@/{settings['NAME']}?host={quote(host, safe='')}"
     environment = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "webapp.settings"}
     return subprocess.Popen([sys.executable, "-c", code], cwd=BASE_DIR, env=environment)
 
