@@ -16,7 +16,7 @@ run: $(RUNNING)
 # TESTS names a folder, a file or a test; without it, all of them.
 test: $(TESTING)
 	@.ci/install-chromium
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n 2 $(TESTS)
 
 check: $(TESTING)
 	$(BIN)/ruff check .

@@ -11,7 +11,10 @@ from django.db.models import QuerySet
 from curation.models import Trajectory
 
 OUTCOMES = [("success", "Success"), ("failure", "Failure"), ("none", "No outcome")]
-BANDS = [(str(number), f"{number} · {name}") for number, name in enumerate(["trivial", "easy", "medium", "hard", "expert"], 1)]
+BANDS = [
+    (str(number), f"{number} · {name}")
+    for number, name in enumerate(["trivial", "easy", "medium", "hard", "expert"], 1)
+]
 BANDS.append(("unknown", "Unknown"))
 
 

@@ -71,7 +71,8 @@ def access_project(request: HttpRequest | Request, slug: str, role: Role | None 
     A token acts in its own project alone, with those of its scopes that its owner still holds.
     """
     user = request.user
-    membership = Membership.objects.select_related("project").filter(project__slug=slug, user_id=user.pk).first()
+    memberships = Membership.objects.select_related("project").filter(project__slug=slug)
+    membership = memberships.filter(user=user).first() if isinstance(user, User) else None
     if membership is None or not isinstance(user, User):
         raise Http404("No such project, or you are not a member of it.")
     roles = frozenset(membership.roles)
@@ -109,9 +110,7 @@ def get_trajectory(access: Access, pk: int) -> Trajectory:
 
 
 def get_revision(access: Access, trajectory: Trajectory, number: int) -> Revision:
-    found = Revision.objects.filter(
-        trajectory=trajectory, trajectory__project=access.project, number=number
-    ).first()
+    found = Revision.objects.filter(trajectory=trajectory, trajectory__project=access.project, number=number).first()
     if found is None:
         raise Http404(f"No revision {number} of trajectory {trajectory.pk}.")
     return found

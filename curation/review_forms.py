@@ -34,7 +34,7 @@ class AnswerForm(forms.Form):
             for name in data:
                 step = name.removeprefix("label-")
                 if step != name and step.isdecimal() and len(step) < 7 and data[name] in StepLabel.Label.values:
-                    labels[int(step)] = data[name]
+                    labels[int(step)] = str(data[name])
         return Answer(
             verdict=fields["verdict"],
             grade=fields["grade"],

@@ -13,11 +13,14 @@ from typing import Any, NoReturn
 
 import psycopg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.serving.product import Product
 from webapp.paths import BASE_DIR, home
 from webapp.postgres import connect
 
+PRODUCT_FOLDERS = ("tests/serving/", "tests/loop/")
 SERVER = pytest.StashKey[subprocess.Popen[bytes]]()
 # Of what the tests write, nothing has to survive a power cut.
 SERVER_OPTIONS = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
@@ -71,6 +74,21 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
         raise RuntimeError(f"the tests' PostgreSQL does not answer; its log:\n{log[-2000:]}") from error
 
 
+class ProductOnOneWorker(LoadFileScheduling):
+    """Spreads files over the workers, but gives all that run the whole product to one: two would starve each other.
+
+    By folder, because the mark xdist_group has no effect in this pair of pytest and xdist.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "product" if nodeid.startswith(PRODUCT_FOLDERS) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ProductOnOneWorker:
+    return ProductOnOneWorker(config, log)
+
+
 def give_up(reason: str) -> NoReturn:
     """Skip for a reason of this machine, where a person runs the tests; fail where CI does, which has to have it."""
     if os.environ.get("CI") == "true":
@@ -104,10 +122,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], chromium_
 
 @pytest.fixture(scope="session")
 def running_product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The whole real product, started for this session: its web, workers, beat and PostgreSQL.
-
-    Tests that use it belong to one xdist group (`pytest.mark.xdist_group("product")`), or each worker starts its own.
-    """
+    """The whole real product, started once: its web, workers, beat and PostgreSQL. For tests in PRODUCT_FOLDERS."""
     product = Product(tmp_path_factory.mktemp("product") / "home")
     product.start()
     yield product

@@ -69,7 +69,14 @@ def make_document(
         "source": {"format": "whetstone", "version": None, "file_sha256": None, "record_index": 0},
         "task": {"id": key, "dataset": None, "fingerprint": "f" * 64, "instruction": instruction},
         "trial": {"index": next(_numbers), "seed": None, "group": None},
-        "outcome": {"reward": reward, "success": None, "rewards": {}, "status": "completed", "error": None, "scorer": None},
+        "outcome": {
+            "reward": reward,
+            "success": None,
+            "rewards": {},
+            "status": "completed",
+            "error": None,
+            "scorer": None,
+        },
     }
 
 

@@ -16,11 +16,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from webapp.paths import BASE_DIR, home, make_socket_folder
+from webapp.paths import BASE_DIR, home, make_socket_folder, socket_folder
 from webapp.postgres import check_version
 from webapp.supervision import Process, Supervisor, kill_group, stop_leftovers
 
@@ -224,6 +224,8 @@ def main() -> int:
         finally:
             say("Whetstone is stopping ...")
             supervisor.stop()
+            with suppress(OSError):  # something is left in it
+                socket_folder().rmdir()
         say("Stopped." if good or stop.asked else "Stopped after an error.")
         return 0 if good or stop.asked else 1
 

@@ -32,7 +32,17 @@ class QueueSerializer(serializers.ModelSerializer[Queue]):
 
     class Meta:
         model = Queue
-        fields = ["id", "name", "order", "reviews_wanted", "blind", "lease_minutes", "item_count", "done_count", "filter"]
+        fields = [
+            "id",
+            "name",
+            "order",
+            "reviews_wanted",
+            "blind",
+            "lease_minutes",
+            "item_count",
+            "done_count",
+            "filter",
+        ]
 
 
 class QueuePageSerializer(serializers.Serializer[Any]):
@@ -51,7 +61,7 @@ class ReservationSerializer(serializers.ModelSerializer[Reservation]):
 
 class LabelSerializer(serializers.Serializer[Any]):
     step = serializers.IntegerField(min_value=1)
-    label = serializers.ChoiceField(choices=StepLabel.Label.choices)
+    label = serializers.ChoiceField(choices=StepLabel.Label.choices)  # type: ignore[assignment]  # no clash: DRF collects it
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
@@ -69,7 +79,17 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
 
     class Meta:
         model = Review
-        fields = ["id", "trajectory", "revision", "reviewer", "verdict", "grade", "failure_modes", "comment", "submitted_at"]
+        fields = [
+            "id",
+            "trajectory",
+            "revision",
+            "reviewer",
+            "verdict",
+            "grade",
+            "failure_modes",
+            "comment",
+            "submitted_at",
+        ]
 
 
 class ReasonSerializer(serializers.Serializer[Any]):

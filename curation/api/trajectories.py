@@ -30,8 +30,23 @@ class TrajectorySerializer(serializers.ModelSerializer[Trajectory]):
     class Meta:
         model = Trajectory
         fields = [
-            "id", "task", "instruction", "band", "source", "model", "trial", "reward", "success", "completion", "status",
-            "step_count", "tool_call_count", "character_count", "head_number", "origin", "created_at",
+            "id",
+            "task",
+            "instruction",
+            "band",
+            "source",
+            "model",
+            "trial",
+            "reward",
+            "success",
+            "completion",
+            "status",
+            "step_count",
+            "tool_call_count",
+            "character_count",
+            "head_number",
+            "origin",
+            "created_at",
         ]
 
 

@@ -16,7 +16,9 @@ class Import(Job):
     file_path = models.CharField(max_length=255, help_text="Name of the stored upload.")
     file_sha256 = models.CharField(max_length=64)
     file_size = models.BigIntegerField()
-    format = models.CharField(max_length=40, blank=True, help_text="Its name; found by content unless a person named it.")
+    format = models.CharField(
+        max_length=40, blank=True, help_text="Its name; found by content unless a person named it."
+    )
     model = models.CharField(max_length=120, blank=True, help_text="The agent's model, where the file does not say.")
     source = models.CharField(max_length=20)
     imported = models.IntegerField(default=0)

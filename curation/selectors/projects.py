@@ -43,7 +43,9 @@ def find_anything(access: Access, query: str, *, most: int = 12) -> list[Hit]:
     trajectories = Trajectory.objects.filter(project=access.project).select_related("task")
     if query.isdecimal() and len(query) < 16:
         for trajectory in trajectories.filter(pk=int(query)):
-            hits.append(Hit(f"Trajectory {trajectory.pk}", trajectory.task.key, "curation:trajectory-detail", (trajectory.pk,)))
+            hits.append(
+                Hit(f"Trajectory {trajectory.pk}", trajectory.task.key, "curation:trajectory-detail", (trajectory.pk,))
+            )
     tasks = Task.objects.filter(project=access.project, key__istartswith=query).order_by("key")[:5]
     for trajectory in trajectories.filter(task__in=list(tasks)).order_by("task__key", "id")[:most]:
         detail = f"Trajectory {trajectory.pk} · {trajectory.model}"

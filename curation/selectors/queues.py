@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, F, Max, Q, QuerySet
 from django.db.models.functions import Now, TruncDate
@@ -54,12 +55,11 @@ def list_holds(queue: Queue) -> QuerySet[Reservation]:
     return held.select_related("reviewer", "item__trajectory__task").order_by("taken_at")
 
 
-def list_reviewers(queue: Queue) -> QuerySet[Reservation, dict[str, object]]:
+def list_reviewers(queue: Queue) -> list[dict[str, Any]]:
     """Reviews given by each reviewer: reviewer__username, reviews, last."""
     done = Reservation.objects.filter(item__queue=queue, state=DONE)
-    return (
-        done.values("reviewer__username").annotate(reviews=Count("id"), last=Max("taken_at")).order_by("-reviews")
-    )
+    rows = done.values("reviewer__username").annotate(reviews=Count("id"), last=Max("taken_at"))
+    return [dict(row) for row in rows.order_by("-reviews")]
 
 
 def count_bands(queue: Queue) -> list[tuple[int | None, int]]:
@@ -93,7 +93,8 @@ def count_band_shares(access: Access) -> tuple[dict[int, int], dict[int, int]]:
         .values("task__band")
         .annotate(pool=Count("id"), accepted=Count("id", filter=Q(status=Trajectory.Status.ACCEPTED)))
     )
-    return {row["task__band"]: row["pool"] for row in rows}, {row["task__band"]: row["accepted"] for row in rows}
+    known = [(row["task__band"] or 0, row["pool"], row["accepted"]) for row in rows]
+    return {band: pool for band, pool, _ in known}, {band: accepted for band, _, accepted in known}
 
 
 def list_items(queue: Queue) -> QuerySet[QueueItem]:

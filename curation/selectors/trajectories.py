@@ -40,14 +40,17 @@ def read_head(revision: Revision) -> dict[str, Any]:
     """Everything of a revision's document but its steps: agent, task, trial, outcome, source."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT document - 'steps' FROM curation_revision WHERE id = %s", [revision.pk])
-        return _as_json(cursor.fetchone())
+        head: dict[str, Any] = _as_json(cursor.fetchone())
+    return head
 
 
 def read_steps(revision: Revision, *, first: int = 1, number: int = STEPS_AT_ONCE) -> list[dict[str, Any]]:
     """Steps `first` to `first + number - 1` of a revision, in their plain form."""
     path = f"$.steps[{max(first, 1) - 1} to {max(first, 1) + number - 2}]"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT jsonb_path_query_array(document, %s) FROM curation_revision WHERE id = %s", [path, revision.pk])
+        cursor.execute(
+            "SELECT jsonb_path_query_array(document, %s) FROM curation_revision WHERE id = %s", [path, revision.pk]
+        )
         steps: list[dict[str, Any]] = _as_json(cursor.fetchone())
     return steps
 

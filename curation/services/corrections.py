@@ -57,7 +57,10 @@ def correct_trajectory(access: Access, trajectory: Trajectory, edit: Edit, *, ba
         if not moved:
             raise EditConflict(_tell_conflict(trajectory, base))
         revision = Revision.objects.create(
-            trajectory=trajectory, number=base + 1, document=after.model_dump(mode="json"), author=access.user,
+            trajectory=trajectory,
+            number=base + 1,
+            document=after.model_dump(mode="json"),
+            author=access.user,
             reason=reason.strip()[:300],
         )
         trajectory.refresh_from_db()

@@ -35,7 +35,12 @@ def claim_job(model: type[AnyJob], pk: int) -> AnyJob | None:
     """Take a queued job, or None where somebody else has it or it has ended."""
     claim = uuid.uuid4()
     taken = model._default_manager.filter(pk=pk, state=JobState.QUEUED).update(
-        state=JobState.RUNNING, claim=claim, claims=F("claims") + 1, heartbeat_at=Now(), started_at=Now(), error="",
+        state=JobState.RUNNING,
+        claim=claim,
+        claims=F("claims") + 1,
+        heartbeat_at=Now(),
+        started_at=Now(),
+        error="",
         advice="",
     )
     return model._default_manager.get(pk=pk) if taken else None
@@ -76,7 +81,13 @@ def requeue_job(job: Job) -> bool:
     ended = type(job)._default_manager.filter(pk=job.pk, state__in=[JobState.FAILED, JobState.STOPPED])
     return bool(
         ended.update(
-            state=JobState.QUEUED, stop_requested=False, claims=0, sends=0, sent_at=Now(), finished_at=None, error="",
+            state=JobState.QUEUED,
+            stop_requested=False,
+            claims=0,
+            sends=0,
+            sent_at=Now(),
+            finished_at=None,
+            error="",
             advice="",
         )
     )

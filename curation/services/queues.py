@@ -22,15 +22,26 @@ ITEMS_AT_ONCE = 5000
 
 
 def create_queue(
-    access: Access, *, name: str, trajectories: QuerySet[Trajectory], order: str = Queue.Order.DEFICIT,
-    reviews_wanted: int = 1, blind: bool = False, lease_minutes: int = 30,
+    access: Access,
+    *,
+    name: str,
+    trajectories: QuerySet[Trajectory],
+    order: str = Queue.Order.DEFICIT,
+    reviews_wanted: int = 1,
+    blind: bool = False,
+    lease_minutes: int = 30,
 ) -> Queue:
     """A queue of these trajectories. Raises ValueError for a name that is taken, or where there is nothing to review."""
     try:
         with transaction.atomic():
             queue = Queue.objects.create(
-                project=access.project, name=name, order=order, reviews_wanted=reviews_wanted, blind=blind,
-                lease_minutes=lease_minutes, created_by=access.user,
+                project=access.project,
+                name=name,
+                order=order,
+                reviews_wanted=reviews_wanted,
+                blind=blind,
+                lease_minutes=lease_minutes,
+                created_by=access.user,
             )
             added = add_items(queue, trajectories)
             if not added:
@@ -65,7 +76,8 @@ WITH next_item AS (
     WHERE item.queue_id = %(queue)s
       AND NOT EXISTS (
           SELECT 1 FROM curation_reservation mine
-          WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state IN ('held', 'done', 'skipped'))
+          WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s
+            AND mine.state IN ('held', 'done', 'skipped'))
       AND (SELECT count(*) FROM curation_reservation taken
            WHERE taken.item_id = item.id AND taken.state IN ('held', 'done')) < %(wanted)s
     ORDER BY array_position(%(bands)s::smallint[], coalesce(task.band, 0)::smallint), item.rank, item.id
@@ -95,7 +107,7 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
         return held
     expired = Reservation.objects.filter(item__queue=queue, state=Reservation.State.HELD, expires_at__lte=Now())
     expired.update(state=Reservation.State.RELEASED, reason="The lease ran out.")
-    parameters = {
+    parameters: dict[str, int | list[int]] = {
         "queue": queue.pk,
         "reviewer": access.user.pk,
         "wanted": queue.reviews_wanted,

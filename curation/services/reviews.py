@@ -104,9 +104,9 @@ def update_status(trajectory: Trajectory) -> None:
     if len(decided) > 1:
         status = Trajectory.Status.DISPUTED
     elif decided:
-        status = {
-            Review.Verdict.ACCEPT: Trajectory.Status.ACCEPTED, Review.Verdict.REJECT: Trajectory.Status.REJECTED
-        }[Review.Verdict(decided.pop())]
+        status = {Review.Verdict.ACCEPT: Trajectory.Status.ACCEPTED, Review.Verdict.REJECT: Trajectory.Status.REJECTED}[
+            Review.Verdict(decided.pop())
+        ]
     else:
         status = Trajectory.Status.UNSURE if verdicts else Trajectory.Status.UNREVIEWED
     Trajectory.objects.filter(pk=trajectory.pk).exclude(status=status).update(status=status)

@@ -28,7 +28,12 @@ def create_token(
         raise ValueError(f"You do not hold: {', '.join(lacking)}." if lacking else "Choose at least one scope.")
     secret = PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
-        project=access.project, user=access.user, name=name, digest=_digest(secret), scopes=wanted, expires_at=expires_at
+        project=access.project,
+        user=access.user,
+        name=name,
+        digest=_digest(secret),
+        scopes=wanted,
+        expires_at=expires_at,
     )
     record_action(access, "token.create", token, scopes=wanted)
     return token, secret

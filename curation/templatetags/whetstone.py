@@ -17,7 +17,9 @@ from curation.views.charts import draw_bands
 
 register = template.Library()
 # Escape sequences of terminals, and control characters that a browser would draw as boxes.
-ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+ANSI = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+)
 BAND_NAMES = {1: "trivial", 2: "easy", 3: "medium", 4: "hard", 5: "expert"}
 
 

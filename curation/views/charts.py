@@ -37,9 +37,18 @@ def draw_lines(lines: Sequence[Line], *, x_label: str, y_label: str) -> SafeStri
 
     grid = format_html_join(
         "",
-        '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="tick" x="{}" y="{}" text-anchor="end">{}</text>',
+        '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+        '<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>',
         [
-            (LEFT, WIDTH - RIGHT, place(x_low, y)[1], place(x_low, y)[1], LEFT - 6, float(place(x_low, y)[1]) + 4, f"{y:.3g}")
+            (
+                LEFT,
+                WIDTH - RIGHT,
+                place(x_low, y)[1],
+                place(x_low, y)[1],
+                LEFT - 6,
+                float(place(x_low, y)[1]) + 4,
+                f"{y:.3g}",
+            )
             for y in (y_low, (y_low + y_high) / 2, y_high)
         ],
     )
@@ -70,7 +79,16 @@ def draw_lines(lines: Sequence[Line], *, x_label: str, y_label: str) -> SafeStri
     return format_html(
         '<figure class="chart"><svg viewBox="0 0 {} {}" role="img" aria-label="{} by {}">{}{}{}</svg>'
         '<figcaption><span class="muted">{} by {}</span>{}</figcaption></figure>',
-        WIDTH, HEIGHT, y_label, x_label, grid, ticks, curves, y_label, x_label, legend,
+        WIDTH,
+        HEIGHT,
+        y_label,
+        x_label,
+        grid,
+        ticks,
+        curves,
+        y_label,
+        x_label,
+        legend,
     )
 
 
@@ -95,7 +113,8 @@ def draw_bands(shares: Sequence[tuple[int | None, float]], *, label: str) -> Saf
     spoken = ", ".join(f"{name} {percent}" for _, _, _, name, _, percent in parts)
     return format_html(
         '<svg class="bands" viewBox="0 0 100 12" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
-        f"{label}: {spoken}", blocks,
+        f"{label}: {spoken}",
+        blocks,
     )
 
 

@@ -35,21 +35,36 @@ def step_edit(request: HttpRequest, project: str, pk: int, step_id: int) -> Http
     if not (access.is_curator or (access.is_reviewer and reservation)):
         raise PermissionDenied("Steps are corrected by curators, and by the reviewer who holds the trajectory.")
     fields = request.POST or request.GET
-    base = int(fields["base"]) if fields.get("base", "").isdecimal() and len(fields["base"]) < 9 else trajectory.head_number
+    base = (
+        int(fields["base"])
+        if fields.get("base", "").isdecimal() and len(fields["base"]) < 9
+        else trajectory.head_number
+    )
     steps = read_steps(get_revision(access, trajectory, base), first=step_id, number=1)
     if not steps:
         raise Http404(f"Revision {base} has no step {step_id}.")
-    back = reverse("curation:queue-review", args=[project, reservation.pk]) if reservation else trajectory_address(access, pk)
+    back = (
+        reverse("curation:queue-review", args=[project, reservation.pk])
+        if reservation
+        else trajectory_address(access, pk)
+    )
     context: dict[str, Any] = {
-        "trajectory": trajectory, "step": steps[0], "base": base, "back": back, "reservation": reservation,
-        "operations": OPERATIONS, "operation": fields.get("operation", "edit"),
+        "trajectory": trajectory,
+        "step": steps[0],
+        "base": base,
+        "back": back,
+        "reservation": reservation,
+        "operations": OPERATIONS,
+        "operation": fields.get("operation", "edit"),
         "values": {"arguments": "{}", **fields_of(steps[0]), **request.POST.dict()},
     }
     if request.method == "POST":
         try:
-            edit = read_edit(request.POST, steps[0])
+            edit = read_edit(_plain(request.POST), steps[0])
             if "save" in request.POST:
-                revision = correct_trajectory(access, trajectory, edit, base=base, reason=request.POST.get("reason", ""))
+                revision = correct_trajectory(
+                    access, trajectory, edit, base=base, reason=request.POST.get("reason", "")
+                )
                 messages.success(request, f"Saved as revision {revision.number}.")
                 return redirect(f"{back}#step-{step_id}")
             context["changes"] = preview_edit(trajectory, edit, base=base)
@@ -76,7 +91,7 @@ def fields_of(step: dict[str, Any]) -> dict[str, str]:
     return fields
 
 
-def read_edit(data: QueryDict, step: dict[str, Any]) -> Edit:
+def read_edit(data: dict[str, str], step: dict[str, Any]) -> Edit:
     """The edit that the form describes: only what differs from the step as it stands. Raises ValueError."""
     step_id, operation = step["step_id"], data.get("operation", "edit")
     if operation == "insert":
@@ -103,18 +118,24 @@ def read_edit(data: QueryDict, step: dict[str, Any]) -> Edit:
     )
 
 
-def _read_insertion(data: QueryDict, step_id: int) -> Edit:
+def _read_insertion(data: dict[str, str], step_id: int) -> Edit:
     name = data.get("name", "").strip()
     call = {"function_name": name, "arguments_raw": _lines(data.get("arguments", "")) or "{}"}
     if data.get("result", "").strip():
         call["observation"] = _lines(data["result"])
     words = _lines(data.get("words", ""))
-    return parse_edit({"kind": "insert", "after_step_id": step_id, "message": words, "tool_calls": [call] if name else []})
+    return parse_edit(
+        {"kind": "insert", "after_step_id": step_id, "message": words, "tool_calls": [call] if name else []}
+    )
 
 
 def _differs(sent: str | None, now: str) -> bool:
     """Whether a field was edited. Browsers turn every end of line into CR LF: that alone is no edit."""
     return sent is not None and _lines(sent) != _lines(now)
+
+
+def _plain(data: QueryDict) -> dict[str, str]:
+    return {name: str(value) for name, value in data.items()}
 
 
 def _lines(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import PasswordChangeView
 from django.contrib.messages.views import SuccessMessageMixin
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,7 +19,7 @@ from curation.services.projects import create_project, remove_member, save_membe
 from curation.services.tokens import create_token, revoke_token
 
 
-class PasswordChange(SuccessMessageMixin, PasswordChangeView):
+class PasswordChange(SuccessMessageMixin[PasswordChangeForm], PasswordChangeView):
     template_name = "curation/password_change.html"
     success_url = reverse_lazy("curation:project-list")
     success_message = "Your password is changed."

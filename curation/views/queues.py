@@ -45,7 +45,9 @@ def queue_create(request: HttpRequest, project: str) -> HttpResponse:
             messages.success(request, f"{queue.name} is ready.")
             return redirect("curation:queue-detail", project, queue.pk)
     context = {
-        "form": form, "filter": chosen, "count": chosen.qs.count() if chosen.is_valid() else 0,
+        "form": form,
+        "filter": chosen,
+        "count": chosen.qs.count() if chosen.is_valid() else 0,
         "models": list_models(access),
     }
     return render(request, "curation/queue_create.html", context)

@@ -55,11 +55,21 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     first = next((label.step_id for label in draft.step_labels.all() if label.first_error), None) if draft else None
     context = {
         **reading_context(trajectory, revision),
-        "reservation": reservation, "queue": queue, "draft": draft, "labels": labels, "first_error": first,
-        "progress": count_progress(access, queue), "anchors": ANCHORS, "failure_modes": FailureMode.choices,
-        "revisions": list_revisions(trajectory), "reviews": [] if queue.blind else list_reviews(access, trajectory),
-        "held": reservation.state == Reservation.State.HELD, "reviewing": reservation.pk, "can_edit": True,
-        "undo": find_last_review(access, queue), "blind": queue.blind,
+        "reservation": reservation,
+        "queue": queue,
+        "draft": draft,
+        "labels": labels,
+        "first_error": first,
+        "progress": count_progress(access, queue),
+        "anchors": ANCHORS,
+        "failure_modes": FailureMode.choices,
+        "revisions": list_revisions(trajectory),
+        "reviews": [] if queue.blind else list_reviews(access, trajectory),
+        "held": reservation.state == Reservation.State.HELD,
+        "reviewing": reservation.pk,
+        "can_edit": True,
+        "undo": find_last_review(access, queue),
+        "blind": queue.blind,
     }
     return render(request, "curation/queue_review.html", context)
 

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 
 from curation.filters import TrajectoryFilter
 from curation.formats.document import Document
+from curation.models import Revision, Trajectory
 from curation.permissions import Access, access_project, get_revision, get_trajectory
 from curation.revisions.diff import diff_steps
 from curation.selectors.pages import BadCursor, take_page
@@ -23,7 +24,6 @@ from curation.selectors.trajectories import (
     read_head,
     read_steps,
 )
-from curation.models import Revision, Trajectory
 
 
 @require_GET
@@ -38,7 +38,12 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
     except (BadCursor, ValueError) as error:
         problem, page = str(error), take_page(rows, order="-id", cursor=None)
     context = {
-        "filter": chosen, "page": page, "count": rows.count(), "orders": ORDERS, "order": order, "problem": problem,
+        "filter": chosen,
+        "page": page,
+        "count": rows.count(),
+        "orders": ORDERS,
+        "order": order,
+        "problem": problem,
         "models": list_models(access),
     }
     return render(request, "curation/trajectory_list.html", context)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, InternalError, connection, transaction
+from django.db import IntegrityError, InternalError, transaction
 from django.utils import timezone
 
 from curation.models import (
@@ -24,7 +24,7 @@ from curation.services.datasets import create_dataset, create_version, freeze_ve
 from curation.services.jobs import claim_job, sweep_jobs
 from curation.services.pairs import judge_pair, propose_pairs
 from tests.datasets.cast import make_pool, make_task_with_text, read_rows
-from tests.factories import make_document, make_member, make_project, make_trajectory, owner_access
+from tests.factories import make_document, make_member, make_project, make_trajectory, make_user, owner_access
 
 pytestmark = pytest.mark.django_db
 
@@ -171,7 +171,7 @@ def test_weights_by_band_have_mean_one() -> None:
 
 def label_wrong(trajectory: Trajectory, revision: Revision, step: int) -> None:
     review = Review.objects.create(
-        trajectory=trajectory, revision=revision, verdict="accept", submitted_at=timezone.now()
+        trajectory=trajectory, revision=revision, reviewer=make_user(), verdict="accept", submitted_at=timezone.now()
     )
     StepLabel.objects.create(review=review, step_id=step, label="wrong")
 
@@ -271,4 +271,3 @@ def test_documents_are_read_a_few_at_a_time(django_assert_max_num_queries: Any) 
     version = create_version(owner_access(project), create_dataset(owner_access(project), name="d", recipe={"kind": "sft"}))
     with django_assert_max_num_queries(40):
         freeze_version(version.pk)
-    assert connection.queries_limit

@@ -34,7 +34,9 @@ def answers_of(step: Step) -> dict[str, str]:
 
 
 def test_ids_that_repeat_in_a_conversation_pair_within_their_turn() -> None:
-    steps, odd = messages_to_steps([assistant(call("a", "x")), answer("1", "x"), assistant(call("b", "x")), answer("2", "x")])
+    steps, odd = messages_to_steps(
+        [assistant(call("a", "x")), answer("1", "x"), assistant(call("b", "x")), answer("2", "x")]
+    )
     assert [answers_of(step) for step in steps] == [{"a": "1"}, {"b": "2"}]
     assert [step.tool_calls[0].tool_call_id for step in steps if step.tool_calls] == ["1.1", "2.1"]
     assert "repeats" in odd[0]
@@ -154,7 +156,10 @@ def test_roles_old_and_unknown_are_read_and_kept_as_they_were() -> None:
 
 
 def test_a_message_that_was_not_to_be_learned_from_is_not_trained_on() -> None:
-    said = [{"role": "assistant", "content": "x", **mark} for mark in ({}, {"weight": 0}, {"trainable": False}, {"loss": False})]
+    said = [
+        {"role": "assistant", "content": "x", **mark}
+        for mark in ({}, {"weight": 0}, {"trainable": False}, {"loss": False})
+    ]
     steps, _ = messages_to_steps(said)
     assert [step.trainable for step in steps] == [True, False, False, False]
 

@@ -94,7 +94,7 @@ def test_a_nesting_bomb_costs_one_record_only(depth: int) -> None:
 
 
 def test_a_broken_element_of_a_list_costs_one_record_only() -> None:
-    results = outline(read(b'[{"a": 1}, {"a": }, {"a" "},{"}, {"a": [1, 2}, 5, {"a": 2}]'))
+    results = outline(read(b'[{"a": 1}, {"a": }, {"a" "},{"}, {"a": [1 2]}, 5, {"a": 2}]'))
     assert results[0] == {"a": 1}
     assert results[-1] == {"a": 2}
     assert all(isinstance(reason, str) for reason in results[1:-1])

@@ -31,7 +31,7 @@ def address(name: str, queue: Queue, pk: int) -> str:
 
 
 def test_save_and_next_is_one_request() -> None:
-    queue, person, client = open_queue()
+    queue, _, client = open_queue()
     first = client.post(address("queue-next", queue, queue.pk))
     held = Reservation.objects.get(state="held")
     assert first["Location"] == address("queue-review", queue, held.pk)
@@ -78,7 +78,7 @@ def test_skipping_needs_a_reason_and_goes_on() -> None:
 
 
 def test_only_its_holder_or_a_curator_releases_an_item() -> None:
-    queue, person, client = open_queue()
+    queue, person, _ = open_queue()
     held = take_next(person, queue)
     assert held is not None
     other = Client()

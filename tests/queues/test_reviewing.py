@@ -115,7 +115,8 @@ def test_drafts_keep_what_was_typed_without_a_verdict() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(), Answer(verdict="maybe"), Answer(verdict="accept", grade=6), Answer(verdict="accept", labels={3: "x"})]
+    "answer",
+    [Answer(), Answer(verdict="maybe"), Answer(verdict="accept", grade=6), Answer(verdict="accept", labels={3: "x"})],
 )
 def test_an_answer_that_does_not_exist_changes_nothing(answer: Answer) -> None:
     trajectory, person, reservation = hold()

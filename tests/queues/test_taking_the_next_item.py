@@ -21,7 +21,10 @@ pytestmark = pytest.mark.django_db
 
 def make_queue(access: Access, **options: object) -> Queue:
     return create_queue(
-        access, name="Queue", trajectories=Trajectory.objects.filter(project=access.project), **options  # type: ignore[arg-type]  # options of the service
+        access,
+        name="Queue",
+        trajectories=Trajectory.objects.filter(project=access.project),
+        **options,  # type: ignore[arg-type]  # options of the service
     )
 
 
@@ -46,7 +49,7 @@ def test_reviewers_who_take_at_the_same_moment_get_different_items() -> None:
     make_trajectories(project, 6)
     queue = make_queue(owner_access(project))
     people = [make_member(project) for _ in range(6)]
-    taken = at_once(*[lambda person=person: take_next(person, queue) for person in people])  # type: ignore[misc]  # default binds the loop's value
+    taken = at_once(*[lambda person=person: take_next(person, queue) for person in people])
     items = [reservation.item_id for reservation in taken if reservation]
     assert len(items) == len(set(items)) == 6
 
@@ -67,7 +70,7 @@ def test_an_item_is_given_to_no_more_people_than_its_queue_wants() -> None:
     make_trajectories(project, 1)
     queue = make_queue(owner_access(project), reviews_wanted=2)
     people = [make_member(project) for _ in range(5)]
-    taken = at_once(*[lambda person=person: take_next(person, queue) for person in people])  # type: ignore[misc]  # default binds the loop's value
+    taken = at_once(*[lambda person=person: take_next(person, queue) for person in people])
     assert sum(reservation is not None for reservation in taken) <= 2
     for person in people:
         take_next(person, queue)

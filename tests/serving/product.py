@@ -35,7 +35,6 @@ class Product:
         self.url = f"http://localhost:{self.port}"
         self.output_path = home.with_name("output.txt")
         self.process: subprocess.Popen[bytes] | None = None
-        self.seconds_of_first_start = 0.0
 
     @property
     def environment(self) -> dict[str, str]:

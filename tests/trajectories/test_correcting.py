@@ -40,7 +40,9 @@ def test_an_edit_on_an_old_revision_is_refused_and_saves_nothing() -> None:
 def test_counts_follow_the_corrected_content() -> None:
     project = make_project()
     trajectory = make_trajectory(project, "look", "take", "drop")
-    correct_trajectory(owner_access(project), trajectory, parse_edit({"kind": "truncate", "step_id": 3}), base=0, reason="")
+    correct_trajectory(
+        owner_access(project), trajectory, parse_edit({"kind": "truncate", "step_id": 3}), base=0, reason=""
+    )
     trajectory.refresh_from_db()
     assert (trajectory.step_count, trajectory.tool_call_count) == (3, 1)
 

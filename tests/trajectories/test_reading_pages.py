@@ -101,7 +101,10 @@ def test_hostile_text_is_shown_as_text() -> None:
         assert "<svg onload" not in page
         assert "<b>key" not in page
         assert "onerror=alert(1)&gt;" in page
-    assert "\x1b" not in client.get(reverse("curation:trajectory-detail", args=[project.slug, trajectory.pk])).content.decode()
+    assert (
+        "\x1b"
+        not in client.get(reverse("curation:trajectory-detail", args=[project.slug, trajectory.pk])).content.decode()
+    )
 
 
 def test_a_long_trajectory_is_read_a_page_of_steps_at_a_time() -> None:

@@ -1,0 +1,48 @@
+"""What pairs can be filtered by: an allow-list, used by the list and by REST alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db.models import QuerySet
+
+from curation.filters import BANDS
+from curation.models import Judgement, PreferencePair
+
+
+class PairFilter(django_filters.FilterSet):
+    """Each parameter is optional; together they narrow."""
+
+    status = django_filters.ChoiceFilter(choices=PreferencePair.Status.choices, empty_label="Any status")
+    origin = django_filters.ChoiceFilter(choices=PreferencePair.Origin.choices, empty_label="Any origin")
+    band = django_filters.ChoiceFilter(
+        choices=BANDS, method="filter_band", label="Difficulty", empty_label="Any difficulty"
+    )
+    task = django_filters.CharFilter(field_name="task__key", lookup_expr="istartswith", label="Task begins with")
+
+    class Meta:
+        model = PreferencePair
+        fields: list[str] = []
+
+    def filter_band(self, queryset: QuerySet[PreferencePair], name: str, value: str) -> QuerySet[PreferencePair]:
+        return queryset.filter(task__band=None if value == "unknown" else int(value))
+
+
+FILTER_NAMES = frozenset(PairFilter.base_filters)
+
+
+def read_conditions(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The filter's own parameters among `parameters`, empty ones and everything else left out."""
+    return {name: str(parameters[name]) for name in sorted(FILTER_NAMES & set(parameters)) if parameters[name] != ""}
+
+
+class JudgementForm(forms.Form):
+    """The answer below a pair, with the sides as they were shown."""
+
+    answer = forms.ChoiceField(choices=Judgement.Answer.choices)
+    reason = forms.CharField(required=False, max_length=5000)
+    left = forms.IntegerField(min_value=1, max_value=2**62)
+    right = forms.IntegerField(min_value=1, max_value=2**62)
