@@ -74,7 +74,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
         raise RuntimeError(f"the tests' PostgreSQL does not answer; its log:\n{log[-2000:]}") from error
 
 
-class ProductOnOneWorker(LoadFileScheduling):
+class ProductOnOneWorker(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Spreads files over the workers, but gives all that run the whole product to one: two would starve each other.
 
     By folder, because the mark xdist_group has no effect in this pair of pytest and xdist.

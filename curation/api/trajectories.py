@@ -64,7 +64,7 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
 
 
 class CorrectionSerializer(serializers.Serializer[Any]):
-    """`edit` is one of the edits of curation.revisions, told apart by its `kind`; `base` the revision it was made on."""
+    """`edit` is one of curation.revisions.edits, told apart by `kind`; `base` the revision that it was made on."""
 
     base = serializers.IntegerField(min_value=0)
     reason = serializers.CharField(max_length=300)

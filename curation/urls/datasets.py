@@ -1,5 +1,17 @@
+"""Datasets and their versions."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-inside: list[URLPattern] = []
+from curation.views import datasets
+
+inside = [
+    path("datasets/", datasets.dataset_list, name="dataset-list"),
+    path("datasets/new/", datasets.dataset_create, name="dataset-create"),
+    path("datasets/new/preview/", datasets.dataset_preview, name="dataset-preview"),
+    path("datasets/<int:pk>/", datasets.dataset_detail, name="dataset-detail"),
+    path("datasets/<int:pk>/freeze/", datasets.dataset_freeze, name="dataset-freeze"),
+    path("datasets/versions/<int:pk>/", datasets.version_detail, name="version-detail"),
+    path("datasets/versions/<int:pk>/stop/", datasets.version_stop, name="version-stop"),
+]
