@@ -46,6 +46,11 @@ class RecipeForm(forms.Form):
     def weight_fields(self) -> list[forms.BoundField]:
         return [self[f"weight_{band}"] for band in BANDS]
 
+    @property
+    def weights_chosen(self) -> bool:
+        """Whether any weight is filled in, so that the page shows them."""
+        return any(field.value() not in (None, "") for field in self.weight_fields)
+
     def clean(self) -> dict[str, Any]:
         fields = self.cleaned_data
         plain = {name: fields[name] for name in self.recipe_model.model_fields if name in fields}

@@ -35,9 +35,9 @@ def bootstrap() -> str:
 
 
 def test_a_new_installation_has_an_account_and_a_demo_with_every_page_filled(client: Client) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     output = bootstrap()
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 10
     password = first_password_file().read_text().strip()
     assert len(password) >= 20
     assert password in output
@@ -52,7 +52,9 @@ def test_a_new_installation_has_an_account_and_a_demo_with_every_page_filled(cli
     assert attempts.filter(source="expert", model="expert bot").count() == 66
     assert set(Task.objects.values_list("band", flat=True)) == {1, 2, 3, 4, 5}
     assert 30 <= project.queues.get(name="Start here").items.count() <= 50
-    assert attempts.filter(status="unreviewed").count() == project.queues.get(name="Start here").items.count()
+    assert not project.queues.get(name="Start here").items.exclude(trajectory__status="unreviewed").exists()
+    assert attempts.filter(status="accepted").count() >= 80
+    assert attempts.filter(status="rejected").count() >= 10
     assert PreferencePair.objects.filter(status="confirmed").count() >= 20
     assert PreferencePair.objects.filter(status="proposed").exists()
     for dataset in Dataset.objects.filter(project=project):

@@ -15,6 +15,7 @@ from django.http import Http404
 from pydantic.fields import FieldInfo
 
 from curation.models import DatasetVersion
+from curation.models.dataset import Split
 from curation.permissions import Access, get_version
 from training.models import Checkpoint, Run
 from training.permissions import get_checkpoint, get_run
@@ -50,7 +51,7 @@ def read_launch(access: Access, given: Mapping[str, str]) -> Launch:
     elif "version" in given:
         version = None
     else:
-        version = clone.dataset_version if clone else list_versions(access).first()
+        version = clone.dataset_version if clone else list_versions(access, with_rows_in=Split.TRAIN).first()
     method = version.dataset.kind if version else "sft"
     preset = given.get("preset") or PRESETS[0].slug
     if preset not in {known.slug for known in PRESETS}:

@@ -30,7 +30,7 @@ class PreferenceReport(_Record):
 
 
 class TrainingResult(_Record):
-    """result.json: what a finished (or stopped) training run came to. Losses are nats per supervised token."""
+    """result.json: what a finished training run came to. Losses are nats per supervised token."""
 
     version: Literal[1] = 1
     kind: Literal["sft", "dpo"]

@@ -240,7 +240,7 @@ def _read_record(path: Path, model: type[RecordT]) -> RecordT | None:
 
 
 def _write_record(path: Path, record: BaseModel) -> None:
-    write_atomically(path, record.model_dump_json(exclude_none=True, indent=1) + "\n")
+    write_atomically(path, record.model_dump_json(indent=1) + "\n")
 
 
 def write_job(directory: Path, job: SFTJob | DPOJob | EvaluateJob) -> None:

@@ -34,9 +34,9 @@ class ImportSerializer(serializers.ModelSerializer[Import]):
     class Meta:
         model = Import
         fields = [
-            "id", "state", "file_name", "file_sha256", "file_size", "format", "model", "source", "imported", "unchanged",
-            "rejected", "warnings", "progress", "progress_total", "stage", "error", "advice", "created_at", "started_at",
-            "finished_at", "created_by",
+            "id", "state", "file_name", "file_sha256", "file_size", "format", "model", "source", "imported",
+            "unchanged", "rejected", "warnings", "progress", "progress_total", "stage", "error", "advice",
+            "created_at", "started_at", "finished_at", "created_by",
         ]  # fmt: skip
 
 
@@ -44,7 +44,9 @@ class UploadSerializer(serializers.Serializer[Any]):
     file = serializers.FileField(allow_empty_file=True)
     format = serializers.ChoiceField(choices=FORMAT_CHOICES, required=False, allow_blank=True)
     model = serializers.CharField(max_length=120, required=False, allow_blank=True)
-    source = serializers.ChoiceField(choices=Trajectory.Source.choices, default=Trajectory.Source.STRONG_MODEL)
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # a declared field, no attribute of the serializer
+        choices=Trajectory.Source.choices, default=Trajectory.Source.STRONG_MODEL
+    )
 
 
 class RejectionSerializer(serializers.ModelSerializer[ImportRejection]):

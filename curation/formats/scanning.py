@@ -39,7 +39,10 @@ class Scanner:
     def read_values(self) -> Iterator[Record | Rejected]:
         """Every value up to the end of the file."""
         index = 0
-        while self._next_character():
+        while character := self._next_character():
+            if character not in "{[":
+                yield Rejected(index, "something stands here that is not an object", self._rest(), fatal=True)
+                return
             item = self._read_value(index)
             yield item
             index += 1

@@ -171,7 +171,9 @@ def finish_import(job: Import, report: Report) -> None:
     report.imported = count_imported(job)
     if report.cut_off:
         advice = "What came before it is imported. Mend the file and import it again: only what is new is added."
-        end_job(job, JobState.FAILED, stage="", error=clean_text(report.cut_off)[0], advice=advice, **report.as_fields())
+        end_job(
+            job, JobState.FAILED, stage="", error=clean_text(report.cut_off)[0], advice=advice, **report.as_fields()
+        )
     else:
         end_job(job, JobState.DONE, stage="", progress=job.file_size, **report.as_fields())
     job.refresh_from_db()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -111,7 +112,7 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         problem, page = str(error), take_page(rows, order="position", cursor=None)
     context = {
         "version": version, "dataset": version.dataset, "page": page, "problem": problem, "split": split,
-        "splits": Split.choices, "stats": summarize_version(version),
+        "splits": Split.choices, "stats": summarize_version(version), "recipe": json.dumps(version.recipe, indent=2),
         "exports": _export_addresses(request, version) if version.state == JobState.DONE else {},
     }
     return render(request, "curation/version_detail.html", context)

@@ -95,7 +95,12 @@ def pair_judge(request: HttpRequest, project: str, pk: int) -> HttpResponse:
             return redirect("curation:pair-list", project)
         except ValueError as error:
             messages.error(request, str(error))
-    return render(request, "curation/pair_judge.html", _judging_context(access, pair, first=None) | {"form": form})
+    context = _judging_context(access, pair, first=None)
+    given = context["judgement"]
+    context |= {"answer": given.answer if given else "", "reason": given.reason if given else ""}
+    if form.is_bound:  # refused: nothing typed is lost
+        context |= {name: form[name].value() or "" for name in ("answer", "reason")}
+    return render(request, "curation/pair_judge.html", context)
 
 
 @require_GET

@@ -42,10 +42,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     section = (match.url_name or "").split("-")[0] if match else ""
     navigation = []
     for entry in ENTRIES:
-        try:  # LEAD: temporary, until every slice has its pages
-            address = reverse(entry.url_name, args=[access.project.slug])
-        except Exception:
-            address = "#"
+        address = reverse(entry.url_name, args=[access.project.slug])
         navigation.append({"entry": entry, "address": address, "current": entry.section == section})
     projects = access.user.projects.order_by("name").values_list("slug", "name")
     return {"access": access, "project": access.project, "navigation": navigation, "projects": projects}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.rows import make_dpo_row, make_messages, make_run_dir, make_sft_row, score_by_hand
@@ -27,7 +27,7 @@ KNOWN = [make_sft_row(1)]
 @pytest.fixture(scope="module")
 def sft_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that knows a row by heart."""
-    recipe = SFTRecipe(adapter="full", max_steps=60, learning_rate=1e-2, batch_size=1, gradient_accumulation=1)
+    recipe = SFTRecipe(adapter="full", max_steps=120, learning_rate=1e-2, batch_size=1, gradient_accumulation=1)
     job = SFTJob(base=Base(path=str(tiny_model)), hyperparameters=recipe)
     directory = make_run_dir(tmp_path_factory.mktemp("known") / "run", job, train=KNOWN)
     assert train(Session(directory), job) == "done"
@@ -86,14 +86,15 @@ def test_a_model_that_knows_the_row_writes_the_recorded_actions(tmp_path: Path, 
 
 
 def test_the_same_rows_give_the_same_figures_and_every_model_the_same_steps(
-    tmp_path: Path, tiny_model: Path, sft_model: Path
+    tmp_path: Path, tiny_model: Path, sft_adapter: Path, sft_model: Path
 ) -> None:
     rows = [make_sft_row(number) for number in range(4)] + [make_dpo_row(5)]
     one, two = (
         run(tmp_path / name, Base(path=str(sft_model)), rows, max_samples=4, max_new_tokens=8) for name in ("1", "2")
     )
     assert one.model_copy(update={"seconds": 0}) == two.model_copy(update={"seconds": 0})
-    other = run(tmp_path / "3", Base(path=str(tiny_model)), rows, max_samples=4, max_new_tokens=8)
+    adapted = Base(path=str(tiny_model), adapter=str(sft_adapter))
+    other = run(tmp_path / "3", adapted, rows, max_samples=4, max_new_tokens=8)
     places = [
         [(action.trajectory, action.pair, action.step) for action in found.next_actions] for found in (one, other)
     ]
@@ -123,6 +124,7 @@ def test_without_held_out_rows_there_is_nothing_to_measure(tmp_path: Path, tiny_
         run(tmp_path / "run", Base(path=str(tiny_model)), [])
 
 
+@settings(deadline=None)
 @given(
     shapes=st.lists(st.tuples(st.integers(0, 6), st.none() | st.integers(1, 5), st.booleans()), max_size=12),
     most=st.integers(0, 30),

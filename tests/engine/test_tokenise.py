@@ -50,7 +50,7 @@ def test_a_cut_is_counted_by_row_and_band(encoder: Encoder) -> None:
         "5": BandTokens(rows=1, truncated=1, supervised=hard.supervised, kept_tokens=hard.kept),
     }
     assert rows.report.totals.rows == 2
-    check_rows(rows, too_long="keep_start")
+    check_rows(rows, too_long="keep_start", context=4096)
 
 
 def test_long_rows_are_dropped_with_the_reason(encoder: Encoder) -> None:
@@ -64,9 +64,13 @@ def test_long_rows_are_dropped_with_the_reason(encoder: Encoder) -> None:
 def test_refusing_says_how_many_are_too_long_and_which_length_is_enough(encoder: Encoder) -> None:
     longest = len(encoder.encode(make_long_row(2)["messages"], tools=make_long_row(2)["tools"]).ids)
     rows = tokenise(encoder, [make_sft_row(1), make_long_row(2)], limit=500, too_long="refuse")
-    with pytest.raises(EngineError, match=rf"1 of 2 rows .* 500 tokens; the longest has {longest}"):
-        check_rows(rows, too_long="refuse")
-    check_rows(tokenise(encoder, [make_long_row(2)], limit=longest, too_long="refuse"), too_long="refuse")
+    with pytest.raises(EngineError, match=rf"1 of 2 rows .* 500 tokens; the longest has {longest}") as caught:
+        check_rows(rows, too_long="refuse", context=4096)
+    assert f"Raise the longest row to {longest}" in caught.value.advice
+    with pytest.raises(EngineError) as caught:
+        check_rows(rows, too_long="refuse", context=500)
+    assert "at most 500" in caught.value.advice
+    check_rows(tokenise(encoder, [make_long_row(2)], limit=longest, too_long="refuse"), too_long="refuse", context=4096)
 
 
 def test_when_every_row_is_dropped_the_reasons_are_told(encoder: Encoder) -> None:
@@ -74,13 +78,13 @@ def test_when_every_row_is_dropped_the_reasons_are_told(encoder: Encoder) -> Non
     rows = tokenise(encoder, [make_sft_row(1), make_sft_row(2), silent], limit=20, too_long="keep_start")
     assert [row.reason for row in rows.report.rows] == [NOTHING_LEFT, NOTHING_LEFT, NO_TURN]
     with pytest.raises(EngineError, match=r"Every one of the 3 training rows was dropped .*2 x the length limit"):
-        check_rows(rows, too_long="keep_start")
+        check_rows(rows, too_long="keep_start", context=4096)
 
 
 @pytest.mark.parametrize(("rows", "cause"), [([], "no training rows"), ([make_sft_row(1, weight=0)], "weight 0")])
 def test_nothing_to_train_on_is_an_error(encoder: Encoder, rows: list[dict[str, Any]], cause: str) -> None:
     with pytest.raises(EngineError, match=cause):
-        check_rows(tokenise(encoder, rows, limit=1000, too_long="refuse"), too_long="refuse")
+        check_rows(tokenise(encoder, rows, limit=1000, too_long="refuse"), too_long="refuse", context=4096)
 
 
 def test_a_pair_with_a_side_that_has_nothing_to_learn_from_is_dropped(encoder: Encoder) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 from typing import Any
 
@@ -186,3 +187,12 @@ def test_layouts_are_told_apart() -> None:
     assert find_layout(b'{\n"a": 1}') == "object"
     assert find_layout(b'[{"a": 1},\n{"a": 2}]') == "array"
     assert find_layout(b"Question: x") is None
+
+
+@pytest.mark.parametrize("stray", [",", "}", "]", "nope,"])
+def test_a_stray_mark_between_printed_objects_ends_the_reading(stray: str) -> None:
+    data = b'{\n"a": 1\n}\n' + stray.encode() + b'\n{\n"a": 2\n}\n'
+    results = list(itertools.islice(read_records(io.BytesIO(data)), 20))
+    assert outline(results)[0] == {"a": 1}
+    assert isinstance(results[-1], Rejected)
+    assert results[-1].fatal

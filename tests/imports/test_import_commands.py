@@ -71,7 +71,11 @@ def test_a_token_is_printed_once_and_scoped(access: Access) -> None:
     secret = run("create_token", name, access.project.slug, "--name=ci", "--scopes", "reviewer", "curator").strip()
     token = find_token(secret)
     assert token is not None
-    assert (token.project_id, sorted(token.scopes), token.expires_at) == (access.project.pk, ["curator", "reviewer"], None)
+    assert (token.project_id, sorted(token.scopes), token.expires_at) == (
+        access.project.pk,
+        ["curator", "reviewer"],
+        None,
+    )
     assert not ApiToken.objects.filter(digest=secret).exists()
     run("create_token", name, access.project.slug, "--name=short", "--scopes", "reviewer", "--days", "7")
     assert ApiToken.objects.exclude(expires_at=None).count() == 1

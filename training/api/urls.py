@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import include, path
 
-urlpatterns: list[URLPattern] = []
+from training.api import evaluations, runs
+
+urlpatterns = [path("projects/<slug:project>/", include([*runs.routes, *evaluations.routes]))]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
 
-from training.engine.session import Job, Session, run_session
+from training.engine.session import End, Session, run_session
 from training.run_dir import DPOJob
 
 
-def train(session: Session, job: Job) -> Literal["done", "stopped"]:
+def train(session: Session, job: DPOJob) -> End:
     from trl import DPOConfig
 
     from training.engine.dpo_trainer import (
@@ -21,12 +20,13 @@ def train(session: Session, job: Job) -> Literal["done", "stopped"]:
     from training.engine.models import load_policy
     from training.engine.train import build_arguments, prepare_run, run_training, tokenise_training_rows
 
-    assert isinstance(job, DPOJob)  # noqa: S101 - run_session has checked the kind
     recipe = job.hyperparameters
     setup = prepare_run(session, job)
     rows = tokenise_training_rows(session, setup, job).kept
     session.enter("loading the model")
     model, peft_config = load_policy(setup.base, setup.adapter, recipe, setup.device)
+    if recipe.adapter == "full":
+        session.enter("computing the reference")
     arguments = build_arguments(session.directory, recipe, setup.device)
     if not have_equal_weights(rows):  # TRL averages within a batch: only a batch of one can be weighted
         arguments["per_device_train_batch_size"] = 1
@@ -46,9 +46,10 @@ def train(session: Session, job: Job) -> Literal["done", "stopped"]:
         data_collator=AgentTurnsCollator(pad_token_id=setup.tokenizer.pad_token_id),
         processing_class=setup.tokenizer,
         peft_config=peft_config,
+        check=session.check_stop,
     )
     return run_training(session, job, setup, trainer, train_rows=len(rows))
 
 
 if __name__ == "__main__":
-    sys.exit(run_session("dpo", train))
+    sys.exit(run_session(DPOJob, train))

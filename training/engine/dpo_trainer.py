@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,14 @@ class AgentTurnsCollator(DataCollatorForPreference):  # type: ignore[misc]  # TR
 
 
 class AgentTurnsDPOTrainer(FiniteLossMixin, DPOTrainer):  # type: ignore[misc]  # TRL is untyped here
-    """Takes pairs that are tokenised already. Weights other than 1 need batches of one pair."""
+    """Takes pairs that are tokenised already. Weights other than 1 need batches of one pair.
+
+    `check` is called between batches while the reference is computed, and may raise.
+    """
+
+    def __init__(self, *args: Any, check: Callable[[], None], **kwargs: Any) -> None:
+        self._check = check
+        super().__init__(*args, **kwargs)
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any) -> Dataset:
         return dataset
@@ -42,6 +50,7 @@ class AgentTurnsDPOTrainer(FiniteLossMixin, DPOTrainer):  # type: ignore[misc]  
         self._signature_columns += [name for name in COLUMNS if name not in self._signature_columns]
 
     def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
+        self._check()
         return super().compute_ref_log_probs(model, {k: v for k, v in inputs.items() if k != "pair_weight"})
 
     def compute_loss(

@@ -113,7 +113,7 @@ class Encoder:
 
         try:
             tool_list = load_json(tools) or None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RowRefused("its tools are not JSON") from error
         if tool_list is not None and not isinstance(tool_list, list):
             raise RowRefused("its tools are not a list")
@@ -126,7 +126,7 @@ class Encoder:
                 return_assistant_tokens_mask=True,
                 **self.tokenizer.special_tokens_map,
             )
-        except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TemplateError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
             raise RowRefused(f"the chat template cannot render it: {' '.join(str(error).split())[:200]}") from error
         return texts[0], [(int(start), int(end)) for start, end in spans[0]]
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Literal
 
-from training.engine.session import Job, Session, find_base, run_session
+from training.engine.session import End, Session, find_base, run_session
 from training.run_dir import EVAL_FILE, EvaluateJob, read_rows, write_evaluation
 
 
-def evaluate(session: Session, job: Job) -> Literal["done", "stopped"]:
+def evaluate(session: Session, job: EvaluateJob) -> End:
     from training.engine.encode import Encoder
     from training.engine.failures import EngineError
-    from training.engine.models import find_context_length, find_device, load_model, load_tokenizer
+    from training.engine.models import find_device, load_model, load_tokenizer, read_context_length
     from training.engine.next_actions import choose_steps, write_next_actions
     from training.engine.scoring import add_scoring_head, measure_rows
     from training.results import Evaluation
 
-    assert isinstance(job, EvaluateJob)  # noqa: S101 - run_session has checked the kind
     started = time.monotonic()
     recipe = job.hyperparameters
     rows = list(read_rows(session.directory / EVAL_FILE))
@@ -34,7 +32,7 @@ def evaluate(session: Session, job: Job) -> Literal["done", "stopped"]:
     if device.cuda:
         model.to("cuda")
     add_scoring_head(model)
-    limit = min(recipe.max_length, find_context_length(model))
+    limit = min(recipe.max_length, read_context_length(base))
     steps = choose_steps(rows, most=recipe.max_samples)
     done, total = 0, len(rows) + len(steps)
 
@@ -69,4 +67,4 @@ def evaluate(session: Session, job: Job) -> Literal["done", "stopped"]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_session("evaluate", evaluate))
+    sys.exit(run_session(EvaluateJob, evaluate))

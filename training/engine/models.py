@@ -90,9 +90,12 @@ def load_policy(base: Path, adapter: Path | None, recipe: SFTRecipe | DPORecipe,
     return load_model(base, None, device=device, merge=False, trainable=False), config
 
 
-def find_context_length(model: Any) -> int:
-    """Tokens the model's positions reach to."""
-    return int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2**20)
+def read_context_length(base: Path) -> int:
+    """Tokens that a model's positions reach to, by its config."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2**20)
 
 
 def save_model(model: Any, tokenizer: Any, output: Path) -> None:

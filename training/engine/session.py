@@ -13,14 +13,13 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Literal, TypeVar
 
 from training.engine.failures import StopRequested, explain_failure
 from training.run_dir import (
     BASE_DIR,
     DPOJob,
     EvaluateJob,
-    Kind,
     RunDirError,
     SFTJob,
     State,
@@ -35,7 +34,8 @@ from training.run_dir import (
 HEARTBEAT_SECONDS = 2.0
 LOCK_FILE = ".lock"
 
-Job = SFTJob | DPOJob | EvaluateJob
+JobT = TypeVar("JobT", SFTJob, DPOJob, EvaluateJob)
+End = Literal["done", "stopped"]
 
 
 class Session:
@@ -100,13 +100,13 @@ class Session:
         self._signalled = True
 
 
-def run_session(kind: Kind, work: Callable[[Session, Job], Literal["done", "stopped"]]) -> int:
+def run_session(job_type: type[JobT], work: Callable[[Session, JobT], End]) -> int:
     """Run `work` on the directory named on the command line; every end, good or bad, is in status.json.
 
     Returns the exit code: 0 when done or stopped, 1 when it failed, 2 when another engine is at work there. A run that
     is done is left as it is.
     """
-    parser = argparse.ArgumentParser(description=f"Run a {kind} job of Whetstone.")
+    parser = argparse.ArgumentParser(description=f"Run a Whetstone job ({job_type.__name__}).")
     parser.add_argument("run_dir", type=Path, help="the run directory, with its job.json")
     directory = parser.parse_args().run_dir.resolve()
     if not directory.is_dir():
@@ -117,10 +117,10 @@ def run_session(kind: Kind, work: Callable[[Session, Job], Literal["done", "stop
         except BlockingIOError:
             print("Another engine is at work in this run directory.", file=sys.stderr)
             return 2
-        return _run_locked(directory, kind, work)
+        return _run_locked(directory, job_type, work)
 
 
-def _run_locked(directory: Path, kind: Kind, work: Callable[[Session, Job], Literal["done", "stopped"]]) -> int:
+def _run_locked(directory: Path, job_type: type[JobT], work: Callable[[Session, JobT], End]) -> int:
     if _is_done(directory):
         print("This run is done already.")
         return 0
@@ -129,7 +129,8 @@ def _run_locked(directory: Path, kind: Kind, work: Callable[[Session, Job], Lite
     session.start()
     try:
         job = read_job(directory)
-        if job.kind != kind:
+        if not isinstance(job, job_type):
+            kind = job_type.model_fields["kind"].default
             raise RunDirError(f"job.json asks for {job.kind}, this is the engine for {kind}")
         session.check_stop()
         state: State = work(session, job)
@@ -167,6 +168,6 @@ def set_environment() -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
 
 
-def find_base(directory: Path, job: Job) -> Path:
+def find_base(directory: Path, job: SFTJob | DPOJob | EvaluateJob) -> Path:
     """The model directory a job starts from; the run's own tiny model where it names none."""
     return Path(job.base.path) if job.base.path is not None else directory / BASE_DIR

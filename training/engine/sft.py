@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
 
-from training.engine.session import Job, Session, run_session
+from training.engine.session import End, Session, run_session
 from training.run_dir import SFTJob
 
 
-def train(session: Session, job: Job) -> Literal["done", "stopped"]:
+def train(session: Session, job: SFTJob) -> End:
     from trl import SFTConfig
 
     from training.engine.models import load_policy
     from training.engine.sft_trainer import WeightedCollator, WeightedSFTTrainer, build_sft_dataset
     from training.engine.train import build_arguments, prepare_run, run_training, tokenise_training_rows
 
-    assert isinstance(job, SFTJob)  # noqa: S101 - run_session has checked the kind
     recipe = job.hyperparameters
     setup = prepare_run(session, job)
     rows = tokenise_training_rows(session, setup, job).kept
@@ -35,4 +33,4 @@ def train(session: Session, job: Job) -> Literal["done", "stopped"]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_session("sft", train))
+    sys.exit(run_session(SFTJob, train))

@@ -127,14 +127,20 @@ def _find_reason_to_drop(sides: tuple[Encoded, ...], limit: int, too_long: TooLo
     return None
 
 
-def check_rows(rows: Tokenised, *, too_long: TooLong) -> None:
-    """Raises EngineError when rows are too long and that is to be refused, or when nothing is left to train on."""
+def check_rows(rows: Tokenised, *, too_long: TooLong, context: int) -> None:
+    """Raises EngineError when rows are too long and that is to be refused, or when nothing is left to train on.
+
+    `context` is the most tokens that the model takes: no limit above it can be advised.
+    """
     report = rows.report
     limit = report.max_length
     if rows.over and too_long == "refuse":
+        remedy = f"Raise the longest row to {rows.longest}, or choose"
+        if rows.longest > context:
+            remedy = f"The model takes at most {context}: choose"
         raise EngineError(
             f"{rows.over} of {len(report.rows)} rows are longer than {limit} tokens; the longest has {rows.longest}.",
-            f"Raise the longest row to {rows.longest}, or choose to drop or to cut what is too long.",
+            f"{remedy} to drop or to cut what is too long.",
         )
     if any(row.weight > 0 for row in rows.kept):
         return

@@ -7,15 +7,15 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from transformers import TrainerCallback
 
 from training.engine.encode import Encoder
 from training.engine.failures import EngineError, refuse_not_finite
-from training.engine.models import Device, find_device, load_tokenizer, save_model
+from training.engine.models import Device, find_device, load_tokenizer, read_context_length, save_model
 from training.engine.scoring import Measured, measure_rows
-from training.engine.session import Session, find_base
+from training.engine.session import End, Session, find_base
 from training.engine.tiny import make_tiny_model
 from training.engine.tokenise import Tokenised, check_rows, tokenise_rows
 from training.recipes import DPORecipe, SFTRecipe
@@ -53,6 +53,7 @@ class Setup:
     tokenizer: Any
     encoder: Encoder
     device: Device
+    context: int  # tokens the model takes
     limit: int  # tokens a row may have
     started: float
 
@@ -67,16 +68,9 @@ def prepare_run(session: Session, job: SFTJob | DPOJob) -> Setup:
     session.enter("tokenising")
     tokenizer = load_tokenizer(base)
     adapter = Path(job.base.adapter) if job.base.adapter is not None else None
-    limit = min(job.hyperparameters.max_length, read_context_length(base))
-    return Setup(base, adapter, tokenizer, Encoder(tokenizer), find_device(), limit, started)
-
-
-def read_context_length(base: Path) -> int:
-    """Tokens the model's positions reach to, from its config."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2**20)
+    context = read_context_length(base)
+    limit = min(job.hyperparameters.max_length, context)
+    return Setup(base, adapter, tokenizer, Encoder(tokenizer), find_device(), context, limit, started)
 
 
 def tokenise_training_rows(session: Session, setup: Setup, job: SFTJob | DPOJob) -> Tokenised:
@@ -91,7 +85,7 @@ def tokenise_training_rows(session: Session, setup: Setup, job: SFTJob | DPOJob)
         setup.encoder, rows, limit=setup.limit, too_long=recipe.too_long, check=session.check_stop
     )
     write_tokens(session.directory, tokenised.report)
-    check_rows(tokenised, too_long=recipe.too_long)
+    check_rows(tokenised, too_long=recipe.too_long, context=setup.context)
     return tokenised
 
 
@@ -159,9 +153,7 @@ def find_checkpoint(directory: Path) -> Path | None:
     return complete[max(complete)] if complete else None
 
 
-def run_training(
-    session: Session, job: SFTJob | DPOJob, setup: Setup, trainer: Any, *, train_rows: int
-) -> Literal["done", "stopped"]:
+def run_training(session: Session, job: SFTJob | DPOJob, setup: Setup, trainer: Any, *, train_rows: int) -> End:
     """Measure, train from the last complete checkpoint, save and measure again."""
     directory = session.directory
     trainer.add_callback(RunCallback(session))

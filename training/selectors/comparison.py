@@ -39,6 +39,18 @@ class Share:
     def value(self) -> float:
         return self.correct / self.total
 
+    @property
+    def percent(self) -> float:
+        return 100 * self.value
+
+    @property
+    def low_percent(self) -> float:
+        return 100 * self.low
+
+    @property
+    def high_percent(self) -> float:
+        return 100 * self.high
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -47,6 +59,14 @@ class Cell:
     held_out: HeldOut | None
     preference: Share | None
     margin: float | None
+
+    @property
+    def token_percent(self) -> float | None:
+        accuracy = self.held_out.token_accuracy if self.held_out else None
+        return None if accuracy is None else 100 * accuracy
+
+
+NO_FIGURES = Cell(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -61,7 +81,10 @@ class BandLine:
 
 @dataclass(frozen=True)
 class ActionLine:
-    """One held-out step: what was recorded, and what each checkpoint does there (None: not measured)."""
+    """One held-out step: what was recorded, and what each checkpoint does there (None: not measured).
+
+    `step` counts the conversation's messages from 0.
+    """
 
     trajectory: int | None
     pair: int | None
@@ -159,12 +182,12 @@ def _line_up_bands(results: Sequence[Result | None]) -> list[BandLine]:
     lines = []
     for band in bands:
         cells = [
-            _make_cell(result and result.held_out_bands.get(band), result and result.preference.bands.get(band))
+            _make_cell(result.held_out_bands.get(band), result.preference.bands.get(band)) if result else NO_FIGURES
             for result in results
         ]
         number = int(band) if band.isdecimal() else None
         lines.append(BandLine(number, False, _most_rows(cells), cells))
-    totals = [_make_cell(result and result.held_out, result and result.preference.total) for result in results]
+    totals = [_make_cell(result.held_out, result.preference.total) if result else NO_FIGURES for result in results]
     return [*lines, BandLine(None, True, _most_rows(totals), totals)] if lines else []
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import orjson
-from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from pydantic import ValidationError
 
@@ -58,9 +58,10 @@ def list_evaluations(access: Access) -> QuerySet[Evaluation]:
     return evaluations.defer("result").select_related("checkpoint", "dataset_version__dataset")
 
 
-def list_versions(access: Access) -> QuerySet[DatasetVersion]:
-    """Frozen versions, newest first, with the numbers of their rows: `train_rows` and `eval_rows`."""
+def list_versions(access: Access, *, with_rows_in: Split) -> QuerySet[DatasetVersion]:
+    """Frozen versions that have such rows, newest first, with the numbers of all: `train_rows` and `eval_rows`."""
     versions = DatasetVersion.objects.filter(dataset__project=access.project, state=JobState.DONE)
+    versions = versions.filter(Exists(DatasetRow.objects.filter(version=OuterRef("pk"), split=with_rows_in)))
     return versions.select_related("dataset").annotate(
         train_rows=_count_rows(Split.TRAIN), eval_rows=_count_rows(Split.EVAL)
     ).order_by("-pk")
@@ -73,7 +74,8 @@ def _count_rows(split: Split) -> Coalesce:
 
 def estimate_cost(version: DatasetVersion) -> list[BandCost]:
     """The training rows of a version by band, easiest first, unknown last."""
-    rows = version.rows.filter(split=Split.TRAIN).values("band").annotate(rows=Count("pk"), characters=Sum("characters"))
+    train = version.rows.filter(split=Split.TRAIN)
+    rows = train.values("band").annotate(rows=Count("pk"), characters=Sum("characters")).order_by()
     costs = [BandCost(row["band"], row["rows"], row["characters"] // CHARACTERS_A_TOKEN) for row in rows]
     return sorted(costs, key=lambda cost: cost.band or 9)
 

@@ -1,4 +1,4 @@
-"""The demo project: recorded BabyAI attempts, most of them decided by a script, some left to the newcomer.
+"""The demo project: recorded BabyAI attempts, many of them decided by a script, the others left to people.
 
 Nothing here passes for a person's judgement: what the script decides, it decides under its own name, by the
 environment's own check of the mission, and says so in every comment.
@@ -29,6 +29,7 @@ from training.recording import DEMO_FILE
 NAME = "Demo: BabyAI"
 SCRIPT = "demo-script"
 EVERY_NEWCOMER_TASK = 7
+DECIDED_PER_TASK = 2
 EXPERT = b'"agent":{"name":"expert bot"'
 GUIDELINES = """\
 An agent acts in a small grid world. It sees a few cells in front of it, and has one tool: act.
@@ -59,8 +60,8 @@ def load_demo(owner: User) -> Project:
     newcomers = set(tasks[EVERY_NEWCOMER_TASK - 1 :: EVERY_NEWCOMER_TASK])
     attempts = project.trajectories.all()
     create_queue(access, name="Start here", trajectories=attempts.filter(task__in=newcomers))
-    _review_by_script(access, script, attempts.exclude(task__in=newcomers))
-    propose_pairs(access)
+    _review_by_script(access, script, attempts.exclude(task__in=newcomers).filter(trial__lt=DECIDED_PER_TASK))
+    propose_pairs(access, most_per_task=2)
     _judge_by_script(script, newcomers)
     _freeze_datasets(access)
     return project
@@ -105,8 +106,9 @@ def _decide(attempt: Trajectory) -> Answer:
 
 
 def _judge_by_script(script: Access, newcomers: set[int]) -> None:
-    """Confirm the pairs of the decided tasks: one attempt did the mission, and the other did not."""
-    for pair in PreferencePair.objects.filter(project=script.project).exclude(task__in=newcomers).order_by("pk"):
+    """Confirm one pair of each decided task: one attempt did the mission, and the other did not."""
+    proposed = PreferencePair.objects.filter(project=script.project).exclude(task__in=newcomers)
+    for pair in proposed.order_by("task_id", "pk").distinct("task_id"):
         sides = choose_sides(script, pair)
         left_is_chosen = sides.left_id == pair.chosen_id
         judge_pair(

@@ -22,6 +22,10 @@ LONGEST_NAME = 100  # leaves room for what is made out of it: "tiny base (<name>
 RECIPES: dict[str, type[SFTRecipe] | type[DPORecipe]] = {"sft": SFTRecipe, "dpo": DPORecipe}
 
 
+class KeyReused(ValueError):
+    """An idempotency key came with another launch than the first time."""
+
+
 def parse_recipe(method: str, values: Mapping[str, Any], *, preset: str | None = None) -> SFTRecipe | DPORecipe:
     """A recipe from a preset's values, or the method's own, with `values` put over them. Raises ValueError."""
     if method not in RECIPES:
@@ -135,7 +139,7 @@ def _find_by_key(access: Access, key: str) -> Run | None:
 def _check_same(earlier: Run, wanted: Run) -> Run:
     for field in ("name", "method", "dataset_version_id", "base_id", "recipe"):
         if getattr(earlier, field) != getattr(wanted, field):
-            raise ValueError("This idempotency key was used for another launch.")
+            raise KeyReused("This idempotency key was used for another launch.")
     return earlier
 
 

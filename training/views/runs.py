@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from curation.forms import first_error
 from curation.models import Role
+from curation.models.dataset import Split
 from curation.permissions import access_project
 from curation.selectors.pages import BadCursor, take_page
 from curation.views.charts import Line, draw_lines
@@ -87,7 +88,7 @@ def run_create(request: HttpRequest, project: str) -> HttpResponse:
         "form": form,
         "launch": launch,
         "presets": [(preset, preset.sft if launch.method == "sft" else preset.dpo) for preset in PRESETS],
-        "versions": list_versions(access)[:MOST_CHOICES],
+        "versions": list_versions(access, with_rows_in=Split.TRAIN)[:MOST_CHOICES],
         "bases": list_checkpoints(access).order_by("-pk")[:MOST_CHOICES],
         **_describe_cost(launch),
     }

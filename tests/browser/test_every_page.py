@@ -1,0 +1,100 @@
+"""Every page in a real browser: accessible, nothing on the console, and no scrolling sideways, wide and narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import Browser, Page
+from pytest_django.live_server_helper import LiveServer
+
+from curation.models import Project, Trajectory
+from curation.services.queues import create_queue, take_next
+from curation.services.reviews import Answer, submit_review
+from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
+PASSWORD = "a long enough password"
+LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+
+
+@pytest.fixture(params=LOOKS, ids=[f"{width}-{scheme}" for width, scheme in LOOKS])
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    width, scheme = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    yield context.new_page()
+    context.close()
+
+
+def fill_project() -> Project:
+    """A project with something on each page."""
+    project = make_project(make_user("owner"))
+    access = owner_access(project)
+    for band in range(1, 6):
+        task = make_task(project, f"task-{band}", band=band)
+        make_trajectory(project, "look", "take", task=task, success=True, status="accepted")
+        make_trajectory(project, "look", "drop", "drop", task=task, success=False)
+    queue = create_queue(access, name="Hard ones", trajectories=Trajectory.objects.all())
+    person = make_member(project)
+    first = take_next(person, queue)
+    assert first is not None
+    submit_review(person, first, Answer(verdict="accept", grade=3, comment="Good.", first_error=4))
+    take_next(access, queue)
+    return project
+
+
+def addresses(project: Project) -> list[str]:
+    queue = project.queues.get()
+    trajectory = project.trajectories.filter(success=False).earliest("pk")
+    held = queue.items.get(reservations__state="held").reservations.get(state="held")
+    inside = {
+        "queue-list": (),
+        "queue-create": (),
+        "queue-detail": (queue.pk,),
+        "queue-review": (held.pk,),
+        "trajectory-list": (),
+        "trajectory-detail": (trajectory.pk,),
+        "step-edit": (trajectory.pk, 3),
+        "pair-list": (),
+        "import-list": (),
+        "dataset-list": (),
+        "dataset-create": (),
+        "project-settings": (),
+    }
+    pages = [reverse(f"curation:{name}", args=[project.slug, *args]) for name, args in inside.items()]
+    pages += [reverse(f"training:{name}", args=[project.slug]) for name in ("run-list", "run-create", "compare")]
+    return [reverse("curation:project-list"), reverse("curation:project-create"), *pages]
+
+
+def test_every_page_is_accessible_quiet_and_fits(page: Page, live_server: LiveServer) -> None:
+    project = fill_project()
+    noise: list[str] = []
+    page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    page.goto(live_server.url + reverse("curation:login"))
+    problems = look_at(page, "sign-in")
+    page.get_by_label("Username").fill("owner")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(live_server.url + reverse("curation:project-list"))
+    for address in addresses(project):
+        answer = page.goto(live_server.url + address)
+        assert answer is not None
+        assert answer.status == 200, address
+        problems += look_at(page, address)
+    assert not problems, "\n".join(problems)
+    assert not noise
+
+
+def look_at(page: Page, name: str) -> list[str]:
+    """What is wrong with the page that is open."""
+    found = Axe().run(page).response["violations"]
+    problems = [
+        f"{name}: {rule['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for rule in found
+        for node in rule["nodes"][:3]
+    ]
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return problems + ([f"{name}: scrolls sideways by {wide} px"] if wide > 0 else [])

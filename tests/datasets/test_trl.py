@@ -1,0 +1,76 @@
+"""What is exported loads with `datasets`, and TRL's own trainers take it as it is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curation.models import DatasetVersion, PreferencePair, Project, Review, StepLabel
+from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
+from curation.services.pairs import judge_pair, propose_pairs
+from tests.datasets.cast import make_task_with_text
+from tests.factories import make_project, make_trajectory, make_user, owner_access
+
+pytestmark = pytest.mark.django_db
+SCRIPT = Path(__file__).with_name("trl_program.py")
+
+
+@pytest.fixture
+def project(settings: Any, tmp_path: Path) -> Project:
+    settings.HOME = tmp_path
+    project = make_project()
+    for number in range(4):
+        task = make_task_with_text(project, f"number {number}")
+        make_trajectory(project, "look", f"take {number}", task=task, status="accepted")
+        make_trajectory(project, "look", "drop", task=task, success=False)
+    return project
+
+
+def freeze(project: Project, **recipe: Any) -> DatasetVersion:
+    access = owner_access(project)
+    version = create_version(access, create_dataset(access, name=recipe["kind"], recipe=recipe | {"held_out": 0}))
+    freeze_version(version.pk)
+    version.refresh_from_db()
+    assert version.state == "done", version.error
+    return version
+
+
+def train(method: str, version: DatasetVersion, folder: Path) -> str:
+    """Run the program in a process of its own: torch stays out of this one."""
+    finished = subprocess.run(
+        [sys.executable, str(SCRIPT), method, str(locate_file(version.train_sha256)), str(folder)],
+        env=os.environ | {
+            "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), "CUDA_VISIBLE_DEVICES": "",
+        },
+        capture_output=True, text=True, timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return finished.stdout
+
+
+def test_the_sft_trainer_takes_the_export(project: Project, tmp_path: Path) -> None:
+    trajectory = project.trajectories.filter(status="accepted").latest("pk")
+    review = Review.objects.create(
+        trajectory=trajectory, revision=trajectory.revisions.get(), reviewer=make_user(), verdict="accept",
+        submitted_at=trajectory.created_at,
+    )
+    StepLabel.objects.create(review=review, step_id=3, label="wrong")  # so that one row alone has `trainable`
+    told = train("sft", freeze(project, kind="sft"), tmp_path)
+    assert "rows 4" in told
+    assert "arguments {\"action\": \"look\"}" in told
+    assert "steps 2" in told
+
+
+def test_the_dpo_trainer_takes_the_export(project: Project, tmp_path: Path) -> None:
+    access = owner_access(project)
+    propose_pairs(access)
+    for pair in PreferencePair.objects.all():
+        judge_pair(access, pair, answer="left-better", left_id=pair.chosen_id, right_id=pair.rejected_id)
+    told = train("dpo", freeze(project, kind="dpo"), tmp_path)
+    assert "rows 4" in told
+    assert "steps 2" in told

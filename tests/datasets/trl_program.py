@@ -1,0 +1,67 @@
+"""Load an exported file and take two training steps on it with TRL's own trainer: METHOD FILE FOLDER."""
+
+from __future__ import annotations
+
+import sys
+
+from datasets import load_dataset
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+TEMPLATE = """{%- if tools %}<|im_start|>tools
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}<|im_end|>
+{% endif %}{%- for message in messages %}{%- if message.role == 'assistant' %}<|im_start|>assistant
+{% generation %}{{ message.content }}{% for call in message.tool_calls or [] %}<tool_call>{{ call.function.name }} {{ \
+call.function.arguments }}</tool_call>{% endfor %}<|im_end|>
+{% endgeneration %}{%- else %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endif %}{%- endfor %}{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
+def make_tokenizer(text: list[str]) -> PreTrainedTokenizerFast:
+    specials = ["<|im_start|>", "<|im_end|>", "<|pad|>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        text, trainers.BpeTrainer(vocab_size=400, special_tokens=specials, initial_alphabet=alphabet)
+    )
+    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|pad|>")
+    made.chat_template = TEMPLATE
+    return made
+
+
+def main(method: str, file: str, folder: str) -> None:
+    rows = load_dataset("json", data_files={"train": file}, cache_dir=f"{folder}/cache", split="train")
+    print("rows", len(rows))
+    tokenizer = make_tokenizer([str(row) for row in rows])
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=2, head_dim=16, max_position_embeddings=2048,
+        )
+    )
+    # The DPO trainer makes its reference from the directory that the model came from.
+    model.save_pretrained(f"{folder}/base")
+    model = Qwen3ForCausalLM.from_pretrained(f"{folder}/base")
+    common = {
+        "output_dir": f"{folder}/out", "max_steps": 2, "per_device_train_batch_size": 2, "report_to": "none",
+        "use_cpu": True, "save_strategy": "no", "max_length": None, "bf16": False, "disable_tqdm": True,
+    }
+    if method == "sft":
+        calls = [call for message in rows[0]["messages"] for call in message["tool_calls"] or []]
+        print("arguments", calls[0]["function"]["arguments"])
+        config = SFTConfig(**common, assistant_only_loss=True)
+        trainer = SFTTrainer(model, args=config, train_dataset=rows, processing_class=tokenizer)
+    else:
+        trainer = DPOTrainer(model, args=DPOConfig(**common), train_dataset=rows, processing_class=tokenizer)
+    result = trainer.train()
+    print("steps", result.global_step, "loss", result.training_loss)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
