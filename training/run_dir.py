@@ -35,6 +35,7 @@ STOP_FILE = "stop"
 OUTPUT_DIR = "output"
 CHECKPOINTS_DIR = "checkpoints"
 BASE_DIR = "base"
+COMPLETE_FILE = "complete"  # written into a checkpoint last: without it, the checkpoint is torn
 
 NO_BAND = "none"  # the key of rows without a difficulty band
 

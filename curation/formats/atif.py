@@ -83,7 +83,9 @@ def read_trajectory(record: Record, *, context: ImportContext) -> tuple[Document
     agent = Agent.model_validate(value["agent"])
     document = Document.model_validate(
         {
-            "agent": agent.model_copy(update={"model_name": agent.model_name or context.model}),
+            "agent": agent.model_copy(
+                update={"model_name": context.model if agent.model_name is None else agent.model_name}
+            ),
             "steps": steps,
             "source": describe_source(Atif.name, context, index=record.index, version=version),
             "task": Task(

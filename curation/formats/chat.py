@@ -10,7 +10,7 @@ from curation.formats.base import FormatError, Head, ImportContext, Parsed, Reco
 from curation.formats.decoding import Loader, Record
 from curation.formats.document import Agent, Document, Outcome, Step, Task, Trial, fingerprint_instruction, text_of
 from curation.formats.messages import messages_to_steps
-from curation.formats.outcomes import read_index, read_reward, read_rewards
+from curation.formats.outcomes import read_index, read_reward, read_rewards, read_task_id
 from curation.formats.reading import build_record, parse_records, read_head, read_whole
 
 _TASK_KEYS = ("task_id", "instance_id", "item_id")
@@ -106,8 +106,7 @@ def read_tools(value: Any) -> tuple[list[dict[str, Any]] | None, list[str]]:
 
 
 def _read_task_id(value: Mapping[str, Any]) -> str | None:
-    named = (value[key] for key in _TASK_KEYS if value.get(key) not in (None, ""))
-    return next((str(name) for name in named), None)
+    return next((name for key in _TASK_KEYS if (name := read_task_id(value.get(key)))), None)
 
 
 def _is_message_list(head: Head) -> bool:

@@ -97,7 +97,8 @@ def describe_broken(error: ValueError | RecursionError, *, start: int) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deep"
     if isinstance(error, json.JSONDecodeError):
-        return f"it is not JSON: {error.msg} at its character {error.pos - start + 1}"
+        message = error.msg.removesuffix(" at")
+        return f"it is not JSON: {message} at its character {error.pos - start + 1}"
     return f"it is not usable JSON: {error}"
 
 

@@ -33,7 +33,7 @@ ROLES = {
     "function": "tool",
 }
 _MESSAGE_KEYS = {"role", "content", "tool_calls", "function_call", "tool_call_id", "reasoning_content", "trainable"}
-_TEXT_TYPES = {None, "text", "input_text", "output_text"}
+_TEXT_TYPES = (None, "text", "input_text", "output_text")
 
 
 def pair_results(call_ids: Sequence[str | None], result_ids: Sequence[str | None]) -> list[int | None]:

@@ -1,4 +1,4 @@
-"""Rewards as files record them: numbers, booleans, numbers written as text, or none."""
+"""Rewards, trials and task ids as files record them: numbers, booleans, numbers written as text, or none."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def read_rewards(parts: Any) -> dict[str, float]:
 def read_index(value: Any) -> int | None:
     """A trial's number, where it is one a database column holds."""
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31 else None
+
+
+def read_task_id(value: Any) -> str | None:
+    """A task's id as text, where it is a text or a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    return str(value) or None
 
 
 def _read_number(value: Any) -> float | None:

@@ -41,7 +41,8 @@ def build_record(record: Record, build: Build) -> Parsed | Rejected:
 def describe_invalid(error: ValidationError) -> str:
     """What is wrong and where, from the first of pydantic's complaints."""
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(piece) for piece in first["loc"])
+    root = [] if error.title in ("Document", "Trajectory") else [error.title.lower()]
+    place = ".".join(str(piece) for piece in [*root, *first["loc"]])
     message = first["msg"].removeprefix("Value error, ")
     return f"{place}: {message}" if place else message
 

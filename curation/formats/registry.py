@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,6 +55,7 @@ def _describe(head: Head) -> str:
         return "neither JSON nor JSON lines"
     if head.first is None:
         return "JSON without any object to read in its first records"
-    keys = ", ".join(f"`{key[:40]}`" for key in list(head.first)[:12]) or "no keys"
+    names = ("".join(letter if letter.isprintable() else "\ufffd" for letter in key[:40]) for key in head.first)
+    keys = ", ".join(f"`{name}`" for name in islice(names, 12)) or "no keys"
     place = {"array": "a JSON list whose first object has", "lines": "JSON lines, the first object with"}
     return f"{place.get(head.layout, 'a JSON object with')} {keys}"

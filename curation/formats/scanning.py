@@ -22,7 +22,7 @@ from curation.formats.decoding import (
 
 _MAX_SKIP = 4 * 2**20
 _CHUNK = 256 * 1024
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]+|[\]}]+|,', re.DOTALL)
 
 
 class Scanner:
@@ -107,15 +107,12 @@ class Scanner:
             depth = 0
             for match in _STRUCTURE.finditer(self._text, self._position):
                 mark = match.group()
-                if mark in "[{":
-                    depth += 1
-                elif mark in "]}":
-                    depth -= 1
-                if depth < 0 or (depth == 0 and mark == ","):
-                    self._position = match.start()
-                    return True
-                if depth == 0 and mark in "]}":
-                    self._position = match.end()
+                if mark[0] in "[{":
+                    depth += len(mark)
+                elif mark[0] in "]}" and len(mark) < depth:
+                    depth -= len(mark)
+                elif mark[0] in "]}" or (mark == "," and depth == 0):
+                    self._position = match.start() + depth
                     return True
             if len(self._text) - self._position > _MAX_SKIP or not self._read_more():
                 return False

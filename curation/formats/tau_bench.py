@@ -9,10 +9,11 @@ from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from curation.formats.base import Head, ImportContext, Parsed, RecordError, Rejected, describe_source
+from curation.formats.cleaning import clean_text
 from curation.formats.decoding import Record
 from curation.formats.document import Agent, Document, Outcome, Task, Trial, fingerprint_instruction
 from curation.formats.messages import messages_to_steps
-from curation.formats.outcomes import read_index, read_reward, read_rewards
+from curation.formats.outcomes import read_index, read_reward, read_rewards, read_task_id
 from curation.formats.reading import parse_records
 
 _DOMAIN = re.compile(r"(?:^|[-_. ])(airline|retail)(?=[-_. ]|$)", re.IGNORECASE)
@@ -39,9 +40,12 @@ def read_attempt(record: Record, *, context: ImportContext) -> tuple[Document, l
     error = info.get("error")
     messages = value.get("traj")
     if not isinstance(messages, list) or not messages:
-        raise RecordError(f"it has no messages in `traj`{f'; the run failed with: {error}' if error else ''}")
-    if value.get("task_id") is None:
-        raise RecordError("it has no `task_id`")
+        raise RecordError(
+            f"it has no messages in `traj`{f'; the run failed with: {str(error)[:300]}' if error else ''}"
+        )
+    task_id = read_task_id(value.get("task_id"))
+    if task_id is None:
+        raise RecordError("its `task_id` is neither a number nor a text")
     steps, warnings = messages_to_steps(messages)
     model, domain = guess_from_name(context.filename)
     reward, success, odd = read_reward(value.get("reward"))
@@ -53,7 +57,7 @@ def read_attempt(record: Record, *, context: ImportContext) -> tuple[Document, l
         extra={"info": info} if info else None,
         source=describe_source(TauBench.name, context, index=record.index),
         task=Task(
-            id=str(value["task_id"]),
+            id=task_id,
             dataset=context.dataset or domain,
             fingerprint=fingerprint_instruction(instruction),
             instruction=instruction,
@@ -73,7 +77,7 @@ def read_attempt(record: Record, *, context: ImportContext) -> tuple[Document, l
 
 def guess_from_name(filename: str) -> tuple[str | None, str | None]:
     """(model, domain) of a results file: "gpt-4o-airline.json" is ("gpt-4o", "airline")."""
-    stem = PurePath(filename.replace("\\", "/")).name.split(".json", 1)[0]
+    stem = PurePath(clean_text(filename)[0].replace("\\", "/")).name.split(".json", 1)[0]
     found = _DOMAIN.search(stem)
     model = _DOMAIN.sub("", stem).strip("-_. ")
     return model[:120] or None, found.group(1).lower() if found else None

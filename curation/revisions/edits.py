@@ -13,6 +13,7 @@ from curation.formats.document import (
     Document,
     Observation,
     ObservationResult,
+    Part,
     Source,
     Step,
     ToolCall,
@@ -137,7 +138,7 @@ def _change_step(step: Step, edit: EditStep) -> None:
     place = f"Step {step.step_id}"
     before = (text_of(step.message), step.reasoning_content, [_call_text(call) for call in step.tool_calls or []])
     if edit.message is not None and _clean(edit.message) != text_of(step.message):
-        step.message = text_parts(_clean(edit.message)) + [part for part in step.message if part.type != "text"]
+        step.message = _replace_text(step.message, _clean(edit.message))
     if edit.reasoning_content is not None:
         _check_agent(step, bool(edit.reasoning_content), "reasoning")
         step.reasoning_content = _clean(edit.reasoning_content) or None
@@ -169,7 +170,7 @@ def _change_observation(step: Step, change: ObservationEdit) -> None:
     result, text = results[change.result], _clean(change.text)
     if text == text_of(result.content):
         return
-    result.content = text_parts(text) + [part for part in result.content if part.type != "text"]
+    result.content = _replace_text(result.content, text)
     result.content_form = "text" if result.content_form == "none" else result.content_form
     result.extra = (result.extra or {}) | {"edited_by_hand": True}
 
@@ -242,6 +243,14 @@ def _check_arguments(raw: str, place: str) -> tuple[dict[str, Any], str]:
     if not isinstance(value, dict) or arguments is None:
         raise EditError(f"{place}: the arguments are not a JSON object.")
     return arguments, kept
+
+
+def _replace_text(parts: list[Part], text: str) -> list[Part]:
+    """The new text, then what was no text; the mark that stood for such a part in the old text is not typed anew."""
+    others = [part for part in parts if part.type != "text"]
+    for part in others:
+        text = text.replace(text_of([part]), "", 1)
+    return text_parts(text) + others
 
 
 def _call_text(call: ToolCall) -> tuple[str, str]:

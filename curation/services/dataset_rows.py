@@ -46,6 +46,13 @@ def write_line(row: Row) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
+def list_shapes(row: Row) -> set[tuple[str, frozenset[str] | bool]]:
+    """What a reader that infers types from the first rows has to have seen: kinds of messages, a band or none."""
+    columns = [name for name in ("messages", "prompt", "chosen", "rejected") if name in row]
+    shapes: set[tuple[str, frozenset[str] | bool]] = {("band", row["band"] is None)}
+    return shapes | {(name, frozenset(message)) for name in columns for message in row[name]}
+
+
 def count_agent_characters(messages: Sequence[dict[str, Any]]) -> int:
     """Characters of the assistant's turns that are trained on: text, reasoning, names and arguments of calls."""
     total = 0

@@ -7,7 +7,8 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +29,7 @@ from curation.recipe import (
 )
 from curation.selectors.candidates import Selection, select_candidates
 from curation.services.audit import record_action
-from curation.services.dataset_rows import build_rows, write_line
+from curation.services.dataset_rows import build_rows, list_shapes, write_line
 from curation.services.jobs import JobStopped, beat_job, claim_job, end_job
 
 BEAT_SECONDS = 2.0
@@ -85,6 +86,7 @@ def freeze_version(pk: int) -> None:
     version = claim_job(DatasetVersion, pk)
     if version is None:
         return
+    _clear_away(f".version-{pk}-*")  # what a killed attempt left half written
     try:
         _freeze(version)
     except NothingToFreeze as error:
@@ -92,6 +94,8 @@ def freeze_version(pk: int) -> None:
         end_job(version, JobState.FAILED, error=str(error), advice=advice, left_out=version.left_out)
     except JobStopped:
         end_job(version, JobState.STOPPED)
+    finally:
+        _clear_away(f".version-{pk}-{version.claim}-*")
 
 
 def locate_file(sha256: str) -> Path:
@@ -99,6 +103,38 @@ def locate_file(sha256: str) -> Path:
     if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
         raise ValueError(f"{sha256!r} is no SHA-256.")
     return Path(settings.HOME) / "datasets" / f"{sha256}.jsonl"
+
+
+@dataclass
+class _Draft:
+    """One side of a version on its way to a file: lines without weights, where each begins, and their rows.
+
+    `heralds` are the rows that go to the front of the file: `datasets.load_dataset` infers types from the first
+    10 MB, and fails at a kind of message that it meets for the first time after that.
+    """
+
+    file: IO[bytes]
+    offsets: list[int] = field(default_factory=list)
+    rows: list[DatasetRow] = field(default_factory=list)
+    heralds: set[int] = field(default_factory=set)
+    shapes: set[tuple[str, frozenset[str] | bool]] = field(default_factory=set)
+
+    def add(self, line: dict[str, Any], row: DatasetRow) -> None:
+        shapes = list_shapes(line)
+        if not shapes <= self.shapes:
+            self.heralds.add(len(self.rows))
+            self.shapes |= shapes
+        self.offsets.append(self.file.tell())
+        self.file.write(write_line(line))
+        self.rows.append(row)
+
+    def read_in_order(self) -> Iterator[tuple[bytes, DatasetRow]]:
+        """Lines and rows as they stand in the final file."""
+        order = sorted(range(len(self.rows)), key=lambda number: (number not in self.heralds, number))
+        for position, number in enumerate(order):
+            self.file.seek(self.offsets[number])
+            self.rows[number].position = position
+            yield self.file.readline(), self.rows[number]
 
 
 def _freeze(version: DatasetVersion) -> None:
@@ -111,33 +147,31 @@ def _freeze(version: DatasetVersion) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Files without a name: they vanish with the process, however it ends.
     with tempfile.TemporaryFile(dir=folder) as train, tempfile.TemporaryFile(dir=folder) as held_out:
-        drafts: dict[Split, IO[bytes]] = {Split.TRAIN: train, Split.EVAL: held_out}
-        rows = _write_drafts(version, recipe, selection, drafts)
-        _check_rows(version, rows)
+        drafts = {Split.TRAIN: _Draft(train), Split.EVAL: _Draft(held_out)}
+        _write_drafts(version, recipe, selection, drafts)
+        _check_rows(version, drafts)
         beat_job(version, stage="writing files", progress=len(selection.candidates))
-        hashes = {split: _keep_file(version, drafts[split], [row.weight for row in rows[split]]) for split in Split}
+        hashes = {split: _keep_file(version, drafts[split]) for split in Split}
     beat_job(version, stage="saving")
+    train_sha256, eval_sha256 = hashes[Split.TRAIN], hashes[Split.EVAL]
     with transaction.atomic():
         end_job(
             version,
             JobState.DONE,
             stage="",
             left_out=version.left_out,
-            train_sha256=hashes[Split.TRAIN],
-            eval_sha256=hashes[Split.EVAL],
-            content_hash=hash_content(
-                version.recipe, train_sha256=hashes[Split.TRAIN], eval_sha256=hashes[Split.EVAL]
-            ),
+            train_sha256=train_sha256,
+            eval_sha256=eval_sha256,
+            content_hash=hash_content(version.recipe, train_sha256=train_sha256, eval_sha256=eval_sha256),
         )
-        DatasetRow.objects.bulk_create([row for split in Split for row in rows[split]], batch_size=ROWS_AT_ONCE)
+        rows = [row for split in Split for row in drafts[split].rows]
+        DatasetRow.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
 
 
 def _write_drafts(
-    version: DatasetVersion, recipe: DatasetRecipe, selection: Selection, drafts: dict[Split, IO[bytes]]
-) -> dict[Split, list[DatasetRow]]:
-    """Write each side's lines, still without weights, and return what they are made from."""
+    version: DatasetVersion, recipe: DatasetRecipe, selection: Selection, drafts: dict[Split, _Draft]
+) -> None:
     left_out = Counter(selection.left_out)
-    rows: dict[Split, list[DatasetRow]] = {split: [] for split in Split}
     beat = time.monotonic()
     for done, built in enumerate(build_rows(recipe, selection.candidates), start=1):
         candidate = built.candidate
@@ -145,46 +179,49 @@ def _write_drafts(
             left_out[built.reason] += 1
         else:
             split = Split.EVAL if is_held_out(recipe, candidate.fingerprint) else Split.TRAIN
-            drafts[split].write(write_line(built.row))
-            rows[split].append(
-                DatasetRow(
-                    version=version, split=split, position=len(rows[split]), task_id=candidate.task_id,
-                    revision_id=candidate.revision_id, pair_id=candidate.pair_id, band=candidate.band,
-                    characters=built.characters,
-                )
+            row = DatasetRow(
+                version=version, split=split, task_id=candidate.task_id, revision_id=candidate.revision_id,
+                pair_id=candidate.pair_id, band=candidate.band, characters=built.characters,
             )
+            drafts[split].add(built.row, row)
         if time.monotonic() - beat > BEAT_SECONDS:
             beat_job(version, progress=done)
             beat = time.monotonic()
     version.left_out = dict(sorted(left_out.items()))
-    weights = weigh_bands(recipe, [row.band for row in rows[Split.TRAIN]])
-    for row in rows[Split.TRAIN]:
+    weights = weigh_bands(recipe, [row.band for row in drafts[Split.TRAIN].rows])
+    for row in drafts[Split.TRAIN].rows:
         row.weight = round(weights[row.band], 6)
-    return rows
 
 
-def _check_rows(version: DatasetVersion, rows: dict[Split, list[DatasetRow]]) -> None:
-    if rows[Split.TRAIN]:
+def _check_rows(version: DatasetVersion, drafts: dict[Split, _Draft]) -> None:
+    if drafts[Split.TRAIN].rows:
         return
-    if rows[Split.EVAL]:
+    if drafts[Split.EVAL].rows:
         raise NothingToFreeze("Every task fell on the held-out side; lower the held-out share or change the seed.")
     reasons = ", ".join(f"{number} {reason}" for reason, number in version.left_out.items())
     raise NothingToFreeze(f"The recipe takes no row. Left out: {reasons or 'nothing; there is nothing to take'}.")
 
 
-def _keep_file(version: DatasetVersion, draft: IO[bytes], weights: list[float]) -> str:
+def _clear_away(pattern: str) -> None:
+    for leftover in locate_file("0" * 64).parent.glob(pattern):
+        leftover.unlink(missing_ok=True)
+
+
+def _keep_file(version: DatasetVersion, draft: _Draft) -> str:
     """Add the weights to a draft's lines, keep the result as a read-only file named by its SHA-256, return that."""
     folder = locate_file("0" * 64).parent
-    for leftover in folder.glob(f".version-{version.pk}-*"):
-        leftover.unlink(missing_ok=True)
     digest = hashlib.sha256()
-    draft.seek(0)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=f".version-{version.pk}-", delete=False) as file:
-        for line, weight in zip(draft, weights, strict=True):
-            # Spliced into the text: parsing would have to hold every line once more.
-            weighted = line.removesuffix(b"}\n") + f',"weight":{weight}}}\n'.encode()
+    beat = time.monotonic()
+    prefix = f".version-{version.pk}-{version.claim}-"
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=prefix, delete=False) as file:
+        for line, row in draft.read_in_order():
+            # Spliced into the text: there is no need to parse a line once more.
+            weighted = line.removesuffix(b"}\n") + f',"weight":{row.weight}}}\n'.encode()
             digest.update(weighted)
             file.write(weighted)
+            if time.monotonic() - beat > BEAT_SECONDS:
+                beat_job(version)
+                beat = time.monotonic()
         file.flush()
         os.fsync(file.fileno())
     path = Path(file.name)

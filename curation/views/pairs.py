@@ -111,7 +111,8 @@ def pair_steps(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     first = request.GET.get("first", "")
     number = max(1, int(first)) if first.isdecimal() and len(first) < 8 else 1
     context = _judging_context(access, pair, first=number, shared="shared" in request.GET)
-    return render(request, "curation/pair_judge.html#rows" if request.headers.get("HX-Request") else "curation/pair_steps.html", context)
+    partial = bool(request.headers.get("HX-Request"))
+    return render(request, "curation/pair_judge.html#rows" if partial else "curation/pair_steps.html", context)
 
 
 def _judging_context(

@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 
-import django  # noqa: E402 the settings are chosen first
+import django  # the settings are chosen first
 
 django.setup()
 

@@ -34,7 +34,9 @@ def make_client(version: DatasetVersion, *roles: str) -> Client:
     return sign_in(make_member(version.dataset.project, *roles))
 
 
-FORM = {"name": "SFT", "statuses": ["accepted"], "held_out": "0.3", "seed": "4", "weight_5": "2", "skip_wrong_steps": "on"}
+FORM = {
+    "name": "SFT", "statuses": ["accepted"], "held_out": "0.3", "seed": "4", "weight_5": "2", "skip_wrong_steps": "on",
+}
 
 
 def test_a_dataset_is_made_from_the_form() -> None:
@@ -73,6 +75,8 @@ def test_the_preview_counts_rows_and_reasons_without_reading_documents(django_as
     assert stats.train.rows + stats.held_out.rows == 9
     assert dict(stats.left_out) == {"review status: rejected": 1, "more than 1 of one task": 9}
     assert b"<html" not in page.content
+    form = client.get(reverse("curation:dataset-create", args=[project.slug])).content.decode()
+    assert "novalidate" in form, "htmx previews no form that the browser calls invalid: one without a name yet"
     wrong = client.get(reverse("curation:dataset-preview", args=[project.slug]), FORM | {"held_out": "x"})
     assert b"Enter a number" in wrong.content
 

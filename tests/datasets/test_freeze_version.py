@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def test_a_freeze_that_was_killed_starts_over_and_comes_to_the_same() -> None:
     version = create_version(owner_access(project), Dataset.objects.get())
     claim_job(DatasetVersion, version.pk)  # the worker that dies: its heartbeat stops, its files stay behind
     (locate_file("0" * 64).parent / f".version-{version.pk}-torn").write_text("half a li")
-    DatasetVersion.objects.filter(pk=version.pk).update(heartbeat_at=timezone.now() - timezone.timedelta(minutes=5))
+    DatasetVersion.objects.filter(pk=version.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=5))
     assert sweep_jobs(DatasetVersion) == [version.pk]
     freeze_version(version.pk)
     freeze_version(version.pk)  # a second message for the same job does nothing
@@ -130,7 +131,10 @@ def test_a_frozen_version_and_its_rows_refuse_changes() -> None:
     project = make_project()
     make_pool(project, tasks=3, status="accepted")
     version = freeze(project, held_out=0)
-    for change in ({"recipe": {}}, {"content_hash": "0" * 64}, {"train_sha256": ""}, {"number": 9}, {"state": "queued"}):
+    changes: list[dict[str, Any]] = [
+        {"recipe": {}}, {"content_hash": "0" * 64}, {"train_sha256": ""}, {"number": 9}, {"state": "queued"},
+    ]
+    for change in changes:
         with pytest.raises((IntegrityError, InternalError), match="never changes"), transaction.atomic():
             DatasetVersion.objects.filter(pk=version.pk).update(**change)
     with pytest.raises((IntegrityError, InternalError), match="never changes"), transaction.atomic():
@@ -156,7 +160,7 @@ def test_successes_go_first_where_a_task_has_a_cap() -> None:
         make_trajectory(project, task=task, success=success, status="accepted")
     version = freeze(project, held_out=0, most_per_task=1)
     assert version.left_out == {"more than 1 of one task": 2}
-    assert version.rows.get().revision.trajectory.success
+    assert list(version.rows.values_list("revision__trajectory__success", flat=True)) == [True]
 
 
 def test_weights_by_band_have_mean_one() -> None:
@@ -268,6 +272,20 @@ def test_a_name_that_is_taken_is_refused_and_so_is_a_second_freeze_at_the_same_t
 def test_documents_are_read_a_few_at_a_time(django_assert_max_num_queries: Any) -> None:
     project = make_project()
     make_pool(project, tasks=40, status="accepted")
-    version = create_version(owner_access(project), create_dataset(owner_access(project), name="d", recipe={"kind": "sft"}))
+    access = owner_access(project)
+    version = create_version(access, create_dataset(access, name="d", recipe={"kind": "sft"}))
     with django_assert_max_num_queries(40):
         freeze_version(version.pk)
+
+
+def test_a_row_of_every_kind_stands_at_the_front_for_readers_that_infer_types() -> None:
+    project = make_project()
+    pool = make_pool(project, tasks=6, status="accepted")
+    label_wrong(pool[4], pool[4].revisions.get(), 3)
+    Task.objects.filter(pk=pool[5].task_id).update(band=2)
+    version = freeze(project, held_out=0)
+    rows = read_rows(version, "train")
+    expected = [pool[number].pk for number in (0, 4, 5, 1, 2, 3)]
+    assert [row["trajectory"] for row in rows] == expected
+    stored = version.rows.order_by("position").values_list("revision__trajectory_id", flat=True)
+    assert list(stored) == expected

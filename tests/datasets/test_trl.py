@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curation.models import DatasetVersion, PreferencePair, Project, Review, StepLabel
+from curation.models import DatasetVersion, PreferencePair, Project, Review, StepLabel, Trajectory
 from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
 from curation.services.pairs import judge_pair, propose_pairs
 from tests.datasets.cast import make_task_with_text
@@ -40,6 +40,14 @@ def freeze(project: Project, **recipe: Any) -> DatasetVersion:
     return version
 
 
+def label_wrong(trajectory: Trajectory, step: int) -> None:
+    review = Review.objects.create(
+        trajectory=trajectory, revision=trajectory.revisions.get(), reviewer=make_user(), verdict="accept",
+        submitted_at=trajectory.created_at,
+    )
+    StepLabel.objects.create(review=review, step_id=step, label="wrong")
+
+
 def train(method: str, version: DatasetVersion, folder: Path) -> str:
     """Run the program in a process of its own: torch stays out of this one."""
     finished = subprocess.run(
@@ -54,16 +62,23 @@ def train(method: str, version: DatasetVersion, folder: Path) -> str:
 
 
 def test_the_sft_trainer_takes_the_export(project: Project, tmp_path: Path) -> None:
-    trajectory = project.trajectories.filter(status="accepted").latest("pk")
-    review = Review.objects.create(
-        trajectory=trajectory, revision=trajectory.revisions.get(), reviewer=make_user(), verdict="accept",
-        submitted_at=trajectory.created_at,
-    )
-    StepLabel.objects.create(review=review, step_id=3, label="wrong")  # so that one row alone has `trainable`
+    label_wrong(project.trajectories.filter(status="accepted").latest("pk"), 3)  # one row alone has `trainable`
     told = train("sft", freeze(project, kind="sft"), tmp_path)
     assert "rows 4" in told
     assert "arguments {\"action\": \"look\"}" in told
     assert "steps 2" in told
+
+
+def test_kinds_of_messages_that_come_late_do_not_break_loading(project: Project, tmp_path: Path) -> None:
+    for number in range(40):
+        task = make_task_with_text(project, f"filler {number}")
+        make_trajectory(project, "look", "take " * 80, task=task, status="accepted")
+    last = make_trajectory(
+        project, "look", "take", task=make_task_with_text(project, "last", band=5), status="accepted"
+    )
+    label_wrong(last, 3)
+    told = train("load", freeze(project, kind="sft"), tmp_path)
+    assert "rows 45 bands [0, 5]" in told
 
 
 def test_the_dpo_trainer_takes_the_export(project: Project, tmp_path: Path) -> None:

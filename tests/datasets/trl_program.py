@@ -1,4 +1,6 @@
-"""Load an exported file and take two training steps on it with TRL's own trainer: METHOD FILE FOLDER."""
+"""Load an exported file and take two training steps on it with TRL's own trainer: METHOD FILE FOLDER.
+
+The method is sft, dpo, or load, which only loads."""
 
 from __future__ import annotations
 
@@ -36,6 +38,10 @@ def make_tokenizer(text: list[str]) -> PreTrainedTokenizerFast:
 
 
 def main(method: str, file: str, folder: str) -> None:
+    if method == "load":  # in pieces of a few rows, each of whose types have to fit the first piece's
+        pieces = load_dataset("json", data_files=file, cache_dir=f"{folder}/cache", split="train", chunksize=8000)
+        print("rows", len(pieces), "bands", sorted({band or 0 for band in pieces["band"]}))
+        return
     rows = load_dataset("json", data_files={"train": file}, cache_dir=f"{folder}/cache", split="train")
     print("rows", len(rows))
     tokenizer = make_tokenizer([str(row) for row in rows])
@@ -53,7 +59,7 @@ def main(method: str, file: str, folder: str) -> None:
         "use_cpu": True, "save_strategy": "no", "max_length": None, "bf16": False, "disable_tqdm": True,
     }
     if method == "sft":
-        calls = [call for message in rows[0]["messages"] for call in message["tool_calls"] or []]
+        calls = [call for message in rows[0]["messages"] for call in message.get("tool_calls") or []]
         print("arguments", calls[0]["function"]["arguments"])
         config = SFTConfig(**common, assistant_only_loss=True)
         trainer = SFTTrainer(model, args=config, train_dataset=rows, processing_class=tokenizer)

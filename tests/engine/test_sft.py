@@ -20,7 +20,7 @@ from tests.engine.rows import (
     score_by_hand,
 )
 from training.engine.encode import Encoder
-from training.engine.failures import EngineError
+from training.engine.failures import EngineError, StopRequested
 from training.engine.session import Session
 from training.engine.sft import train
 from training.recipes import SFTRecipe
@@ -131,6 +131,37 @@ def test_a_stopped_run_goes_on_to_the_same_model_as_one_never_stopped(tmp_path: 
     assert result.preference is not None
     assert result.preference.total.pairs == 1
     assert not (stopped / CHECKPOINTS_DIR).exists()
+
+
+class SessionThatStopsAfterwards(Session):
+    """Asks for a stop while the trained model is measured."""
+
+    def enter(self, stage: str) -> None:
+        super().enter(stage)
+        if stage == "evaluating" and (self.directory / OUTPUT_DIR).exists():
+            request_stop(self.directory)
+
+
+def test_a_run_stopped_after_its_last_update_is_not_trained_further_when_resumed(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    job = make_job(tiny_model, max_steps=3)  # within an epoch
+    rows, held_out = [make_sft_row(number) for number in range(20)], [make_sft_row(50)]
+    directory = make_run_dir(tmp_path / "run", job, train=rows, held_out=held_out)
+    with pytest.raises(StopRequested):
+        train(SessionThatStopsAfterwards(directory), job)
+    weights = read_weights(directory / OUTPUT_DIR)
+    losses = read_losses(directory)
+    clear_stop(directory)
+    assert train(Session(directory), job) == "done"
+    assert read_losses(directory) == losses
+    assert len(losses) == 3
+    resumed = read_weights(directory / OUTPUT_DIR)
+    assert all(weights[name].equal(resumed[name]) for name in weights)
+    result = read_result(directory)
+    assert result is not None
+    assert result.steps == 3
+    assert result.eval_loss is not None
 
 
 def test_the_output_is_a_model_with_the_template_it_had(tmp_path: Path, tiny_model: Path) -> None:

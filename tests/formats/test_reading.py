@@ -45,7 +45,7 @@ def test_lists_lines_and_printed_objects_give_the_same_records(data: bytes, pack
 def test_a_torn_last_line_is_rejected_with_its_number() -> None:
     assert outline(read(b'{"a": 1}\n\n{"a": 2, "b')) == [
         {"a": 1},
-        "line 3: it is not JSON: Unterminated string starting at at its character 10 (it is the last line, and cut off)",
+        "line 3: it is not JSON: Unterminated string starting at its character 10 (it is the last line, and cut off)",
     ]
 
 

@@ -74,5 +74,5 @@ def test_damaged_gzip_is_refused() -> None:
 
 def test_a_format_can_be_named() -> None:
     assert get_format("atif").label == "ATIF"
-    with pytest.raises(FormatError, match="There is no format 'xml'. Known: whetstone, atif, tau-bench, chat"):
+    with pytest.raises(FormatError, match=r"There is no format 'xml'\. Known: whetstone, atif, tau-bench, chat"):
         get_format("xml")

@@ -135,6 +135,12 @@ def test_a_run_that_crashed_before_its_first_message_is_rejected_with_its_error(
     assert reason == "it has no messages in `traj`; the run failed with: 429"
 
 
+@pytest.mark.parametrize("task_id", [None, True, 1.5, [], ""])
+def test_an_attempt_needs_a_task_id(task_id: Any) -> None:
+    reason = only_reason(parse_value("tau-bench", [attempt(task_id=task_id)]))
+    assert reason == "its `task_id` is neither a number nor a text"
+
+
 def test_without_an_instruction_the_first_user_message_stands_for_it() -> None:
     assert only_document(parse_value("tau-bench", [attempt()])).task.instruction == "hi"
     assert TauBench.label == "tau-bench results"

@@ -145,3 +145,13 @@ def test_pages_cost_the_same_queries_however_much_there_is_to_show(
         client.get(address(access, "import-list"))
     with django_assert_max_num_queries(8):
         client.get(address(access, "import-detail", jobs[0].pk))
+
+
+def test_the_report_leads_to_what_was_imported(client: Client, access: Access) -> None:
+    import_content(access, make_lines(2))
+    job = import_content(access, make_lines(3, say="take"))
+    sign_in(client, access)
+    link = f"{address(access, 'trajectory-list')}?origin={job.pk}"
+    assert f'href="{link}"' in client.get(address(access, "import-detail", job.pk)).content.decode()
+    page = client.get(link)
+    assert {row.origin_id for row in page.context["page"].rows} == {job.pk}

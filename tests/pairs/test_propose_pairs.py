@@ -124,7 +124,9 @@ def test_a_corrected_success_makes_no_pair() -> None:
 class AnyPool(TestCase):
     @settings(max_examples=12, deadline=None)
     @given(
-        attempts=st.lists(st.tuples(st.lists(st.sampled_from("ab"), min_size=1, max_size=3), st.booleans()), max_size=7),
+        attempts=st.lists(
+            st.tuples(st.lists(st.sampled_from("ab"), min_size=1, max_size=3), st.booleans()), max_size=7
+        ),
         most=st.integers(1, 4),
     )
     def test_pairs_of_any_pool_hold_together(self, attempts: list[tuple[list[str], bool]], most: int) -> None:

@@ -18,7 +18,6 @@ from django.db import connection
 
 from curation.models import Dataset, DatasetRow, DatasetVersion, JobState, PreferencePair, Project, Trajectory
 from curation.models.dataset import Split
-from curation.permissions import Access
 from curation.services.datasets import locate_file
 from tests.engine.rows import make_dpo_row, make_sft_row
 from tests.factories import make_task, make_trajectory, owner_access
@@ -27,8 +26,8 @@ from training.services.runs import launch_run
 from training.services.supervision import Patience
 from webapp.paths import BASE_DIR
 
-QUICK = Patience(poll=0.2, hung=60, stop=60, terminate=10, outage=60)
-SHORT = {
+QUICK = Patience(poll=0.2, hung=120, stop=120, terminate=10, outage=60)
+SHORT: dict[str, Any] = {
     "adapter": "full",
     "max_steps": 3,
     "learning_rate": 3e-3,
@@ -88,12 +87,10 @@ def _make_origin(project: Project, kind: str, trajectory: Trajectory) -> dict[st
     return {"pair": pair}
 
 
-def make_run(
-    project: Project, method: str = "sft", *, base: Checkpoint | None = None, access: Access | None = None, **changes: Any
-) -> Run:
+def make_run(project: Project, method: str = "sft", *, base: Checkpoint | None = None, **changes: Any) -> Run:
     """A queued run of three updates, or with the recipe's values changed."""
     return launch_run(
-        access or owner_access(project),
+        owner_access(project),
         name=f"{method}-{Run.objects.count() + 1}",
         method=method,
         version=make_version(project, method),
@@ -120,7 +117,7 @@ def start_worker(task: str, pk: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], cwd=BASE_DIR, env=environment)
 
 
-def wait_for(condition: Callable[[], Any], *, seconds: float = 60) -> Any:
+def wait_for(condition: Callable[[], Any], *, seconds: float = 120) -> Any:
     """The first true value of `condition`. Fails the test where it does not come in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

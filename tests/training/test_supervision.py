@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 import psutil
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 
 from curation.models import JobState
+from curation.services.datasets import locate_file
 from curation.services.jobs import sweep_jobs
 from tests.factories import make_project, owner_access
 from tests.training.cast import LONG, QUICK, kill, make_run, read_log, start_worker, wait_for
@@ -24,7 +26,7 @@ from training.run_dir import read_status
 from training.services.evaluations import evaluate_checkpoints
 from training.services.outcomes import find_last_checkpoint
 from training.services.runs import resume_run, stop_run
-from training.services.supervision import outlast_outage, supervise_evaluation, supervise_run
+from training.services.supervision import Patience, outlast_outage, supervise_evaluation, supervise_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,13 +48,13 @@ def reread(run: Run) -> Run:
 
 
 def wait_for_checkpoint(run: Run) -> int:
-    return wait_for(lambda: find_last_checkpoint(run.directory), seconds=90)
+    return int(wait_for(lambda: find_last_checkpoint(run.directory)))
 
 
-def in_background(pk: int) -> threading.Thread:
+def in_background(pk: int, patience: Patience = QUICK) -> threading.Thread:
     def supervise() -> None:
         try:
-            supervise_run(pk, patience=QUICK)
+            supervise_run(pk, patience=patience)
         finally:
             connections.close_all()
 
@@ -93,6 +95,7 @@ def test_a_run_is_carried_to_its_end_and_its_models_can_be_measured_and_trained_
     supervise_evaluation(evaluation.pk, patience=QUICK)
     evaluation = Evaluation.objects.get(pk=evaluation.pk)
     assert evaluation.state == JobState.DONE, evaluation.error
+    assert evaluation.result is not None
     assert evaluation.result["preference"]["total"]["pairs"] == 2
     assert len(evaluation.result["next_actions"]) == 2
     (again,) = evaluate_checkpoints(access, [dpo], dpo_run.dataset_version)
@@ -106,7 +109,7 @@ def test_a_stopped_run_keeps_its_checkpoint_and_goes_on_from_it() -> None:
     thread = in_background(run.pk)
     wait_for_checkpoint(run)
     stop_run(access, run)
-    thread.join(60)
+    thread.join(120)
     assert reread(run).state == JobState.STOPPED
     step = find_last_checkpoint(run.directory)
     with pytest.raises(ValueError, match="ended already"):
@@ -127,7 +130,7 @@ def test_a_killed_engine_is_told_in_words_and_resumes_from_its_checkpoint() -> N
     thread = in_background(run.pk)
     wait_for_checkpoint(run)
     kill(wait_for(lambda: reread(run).pid))
-    thread.join(60)
+    thread.join(120)
     run = reread(run)
     assert run.state == JobState.FAILED
     assert run.error.startswith("The training process was killed (signal 9).")
@@ -155,7 +158,7 @@ def test_an_engine_outlives_its_worker_and_the_next_worker_goes_on_watching_it()
     assert engine is not None
     assert engine.pid == pid == reread(run).pid
     stop_run(owner_access(run.project), run)
-    thread.join(60)
+    thread.join(120)
     assert reread(run).state == JobState.STOPPED
     assert not engine.is_alive()
 
@@ -207,7 +210,7 @@ def test_a_worker_that_lost_its_run_stops_and_leaves_the_engine_alone() -> None:
     slow = in_background(run.pk)
     wait_for_checkpoint(run)
     Run.objects.filter(pk=run.pk).update(state=JobState.QUEUED, claim=None)
-    slow.join(30)
+    slow.join(120)
     assert not slow.is_alive()
     run = reread(run)
     assert run.state == JobState.QUEUED
@@ -224,14 +227,15 @@ def test_the_engine_goes_on_while_the_database_is_gone() -> None:
     wait_for(lambda: reread(run).pid)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         assert cursor.rowcount >= 1
     before = reread(run).heartbeat_at
-    wait_for(lambda: reread(run).heartbeat_at > before)
+    wait_for(lambda: reread(run).heartbeat_at != before)
     assert worker.poll() is None
     stop_run(owner_access(run.project), run)
-    assert worker.wait(60) == 0
+    assert worker.wait(120) == 0
     assert reread(run).state == JobState.STOPPED
 
 
@@ -252,39 +256,25 @@ def test_an_outage_is_outlasted_for_so_long_only() -> None:
     assert outlast_outage(5, count) > 1
     assert len(seen) == 2
     seen.clear()
-    with pytest.raises(Exception, match="terminat|closed"):
-        outlast_outage(0, lambda: (seen.clear(), ask())[1])
+    with pytest.raises(OperationalError):
+        outlast_outage(0, ask)
     connection.close()
 
 
 def test_an_engine_that_hangs_is_killed() -> None:
     run = make_run(make_project(), **LONG)
-    thread = in_background_with(run.pk, hung=4)
+    thread = in_background(run.pk, replace(QUICK, hung=4))
     wait_for_checkpoint(run)
-    os.kill(wait_for(lambda: reread(run).pid), 19)  # SIGSTOP
-    thread.join(60)
+    os.kill(wait_for(lambda: reread(run).pid), signal.SIGSTOP)
+    thread.join(120)
     run = reread(run)
     assert run.state == JobState.FAILED
     assert run.error == "It gave no sign of life for 4 seconds and was killed."
     assert run.advice.startswith("Resume: it continues from its last checkpoint")
 
 
-def in_background_with(pk: int, **patience: Any) -> threading.Thread:
-    def supervise() -> None:
-        try:
-            supervise_run(pk, patience=type(QUICK)(**{"poll": 0.2} | patience))
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=supervise)
-    thread.start()
-    return thread
-
-
 def test_a_frozen_file_that_changed_is_not_trained_on() -> None:
     run = make_run(make_project())
-    from curation.services.datasets import locate_file
-
     locate_file(run.dataset_version.train_sha256).write_text("{}\n")
     supervise_run(run.pk, patience=QUICK)
     run = reread(run)
@@ -301,7 +291,7 @@ def test_an_engine_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     pid = wait_for(lambda: reread(run).pid)
     environment = psutil.Process(pid).environ()
     stop_run(owner_access(run.project), run)
-    thread.join(60)
+    thread.join(120)
     assert "a secret" not in environment.values()
     assert "a secret" not in build_environment().values()
     assert not {"SECRET_KEY", "DATABASE_URL", "WHETSTONE_HOME"} & set(environment)

@@ -117,10 +117,9 @@ class Encoder:
             raise RowRefused("its tools are not JSON") from error
         if tool_list is not None and not isinstance(tool_list, list):
             raise RowRefused("its tools are not a list")
-        conversation = [self._prepare_message(message) for message in messages]
         try:
             texts, spans = render_jinja_template(
-                conversations=[conversation],
+                conversations=[[self._prepare_message(message) for message in messages]],
                 tools=self._mark_control_tokens(tool_list),
                 chat_template=self.template,
                 return_assistant_tokens_mask=True,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from training.engine.encode import Encoder
 from training.engine.failures import EngineError, refuse_not_finite
@@ -23,6 +24,7 @@ from training.results import TrainingResult
 from training.run_dir import (
     BASE_DIR,
     CHECKPOINTS_DIR,
+    COMPLETE_FILE,
     CORPUS_FILE,
     EVAL_FILE,
     OUTPUT_DIR,
@@ -40,7 +42,6 @@ from training.run_dir import (
     write_tokens,
 )
 
-COMPLETE_FILE = "complete"  # written into a checkpoint last: without it, the checkpoint is torn
 WARMUP = 0.05  # of all updates
 
 
@@ -153,6 +154,17 @@ def find_checkpoint(directory: Path) -> Path | None:
     return complete[max(complete)] if complete else None
 
 
+def train_from(trainer: Any, checkpoint: Path | None) -> None:
+    """Train to the end. A checkpoint of the last update is only loaded: the Trainer would make one update more."""
+    if checkpoint is not None:
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        if state.global_step >= state.max_steps:
+            trainer._load_from_checkpoint(str(checkpoint))
+            trainer.state = state
+            return
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
 def run_training(session: Session, job: SFTJob | DPOJob, setup: Setup, trainer: Any, *, train_rows: int) -> End:
     """Measure, train from the last complete checkpoint, save and measure again."""
     directory = session.directory
@@ -167,7 +179,7 @@ def run_training(session: Session, job: SFTJob | DPOJob, setup: Setup, trainer: 
     else:
         print(f"going on from {checkpoint.name}", flush=True)
     session.enter("training")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    train_from(trainer, checkpoint)
     step = int(trainer.state.global_step)
     if step < trainer.state.max_steps:
         return "stopped"

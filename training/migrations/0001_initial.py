@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=120)),
                 ('method', models.CharField(choices=[('sft', 'SFT'), ('dpo', 'DPO')], max_length=3)),
                 ('recipe', models.JSONField(help_text='A training.recipes recipe.')),
-                ('idempotency_key', models.CharField(blank=True, help_text='Of the launch; empty where it had none.', max_length=100)),
+                ('idempotency_key', models.CharField(blank=True, help_text="The launch request's; empty: it had none.", max_length=100)),
                 ('pid', models.IntegerField(blank=True, null=True)),
                 ('base', models.ForeignKey(help_text='Empty: the tiny model, made here.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs_from', to='training.checkpoint')),
                 ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),

@@ -62,9 +62,11 @@ def list_versions(access: Access, *, with_rows_in: Split) -> QuerySet[DatasetVer
     """Frozen versions that have such rows, newest first, with the numbers of all: `train_rows` and `eval_rows`."""
     versions = DatasetVersion.objects.filter(dataset__project=access.project, state=JobState.DONE)
     versions = versions.filter(Exists(DatasetRow.objects.filter(version=OuterRef("pk"), split=with_rows_in)))
-    return versions.select_related("dataset").annotate(
-        train_rows=_count_rows(Split.TRAIN), eval_rows=_count_rows(Split.EVAL)
-    ).order_by("-pk")
+    return (
+        versions.select_related("dataset")
+        .annotate(train_rows=_count_rows(Split.TRAIN), eval_rows=_count_rows(Split.EVAL))
+        .order_by("-pk")
+    )
 
 
 def _count_rows(split: Split) -> Coalesce:

@@ -59,8 +59,9 @@ def load_demo(owner: User) -> Project:
     tasks = list(project.tasks.order_by("pk").values_list("pk", flat=True))
     newcomers = set(tasks[EVERY_NEWCOMER_TASK - 1 :: EVERY_NEWCOMER_TASK])
     attempts = project.trajectories.all()
-    create_queue(access, name="Start here", trajectories=attempts.filter(task__in=newcomers))
     _review_by_script(access, script, attempts.exclude(task__in=newcomers).filter(trial__lt=DECIDED_PER_TASK))
+    # Made last, so that it is the first in the list.
+    create_queue(access, name="Start here", trajectories=attempts.filter(task__in=newcomers))
     propose_pairs(access, most_per_task=2)
     _judge_by_script(script, newcomers)
     _freeze_datasets(access)

@@ -138,9 +138,7 @@ def _suggest(access: Access) -> str | None:
     return urlencode(query + [("version", version) for version in versions])
 
 
-def _compare(
-    checkpoints: Sequence[Checkpoint], versions: Sequence[DatasetVersion], *, offset: int
-) -> dict[str, Any]:
+def _compare(checkpoints: Sequence[Checkpoint], versions: Sequence[DatasetVersion], *, offset: int) -> dict[str, Any]:
     measured = measure_all(checkpoints, versions)
     end = offset + ACTIONS_AT_ONCE
     longest = max((len(one.actions) for one in measured), default=0)

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from training.environments.babyai import ACTIONS, BabyAI
+from training.environments.base import Environment, ExpertEnvironment, UnknownEnvironment
+
+LEVELS = BabyAI.levels
+NAME = re.compile(r"\b((?:red|green|blue|purple|yellow|grey) (?:ball|box|key|door))\b")
+PLACE = re.compile(r"(\d+ steps? (?:forward|back|left|right)(?: and \d+ steps? (?:left|right))?)")
+
+
+@pytest.fixture(scope="module")
+def babyai() -> BabyAI:
+    """One environment for all tests: its worlds are made once."""
+    return BabyAI()
+
+
+def play(env: ExpertEnvironment, level: str, seed: int, *, stray: float = 0.0) -> Iterator[tuple[str, str, str, Any]]:
+    """(what is seen, thought, action, info after it) of an episode in which an action is random now and then."""
+    rng = random.Random(seed)
+    text, info = env.reset(seed=seed, options={"level": level})
+    over = False
+    while not over:
+        thought, action = env.oracle()
+        if rng.random() < stray:
+            action = rng.choice(info["admissible"])
+            thought = env.explain(action)
+        seen = text
+        text, _, terminated, truncated, info = env.step(action)
+        over = terminated or truncated
+        yield seen, thought, action, info
+
+
+def test_it_keeps_the_contract(babyai: BabyAI) -> None:
+    assert isinstance(babyai, Environment)
+    assert isinstance(babyai, ExpertEnvironment)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_expert_succeeds_within_the_limit_at_every_level(babyai: BabyAI, level: str) -> None:
+    lengths = []
+    for seed in range(8):
+        *_, (_, _, _, info) = steps = list(play(babyai, level, seed))
+        lengths.append(len(steps))
+        assert info["success"], seed
+    assert 2 * sum(lengths) / 8 <= babyai.max_steps(level)
+
+
+def test_the_same_seed_gives_the_same_episode(babyai: BabyAI) -> None:
+    again = BabyAI()
+    for level in ("GoToObj", "BlockedUnlockPickup"):
+        assert list(play(babyai, level, 5, stray=0.3)) == list(play(again, level, 5, stray=0.3))
+
+
+def test_different_seeds_give_different_episodes(babyai: BabyAI) -> None:
+    assert len({babyai.reset(seed=seed, options={"level": "GoToLocal"})[0] for seed in range(20)}) > 15
+
+
+def test_the_expert_turns_left_as_often_as_right(babyai: BabyAI) -> None:
+    taken = Counter(action for level in LEVELS for seed in range(25) for _, _, action, _ in play(babyai, level, seed))
+    left, right = taken["turn left"], taken["turn right"]
+    assert left + right > 500
+    assert 0.43 < left / (left + right) < 0.57
+    assert set(taken) == set(ACTIONS)
+
+
+def test_where_both_turns_are_equally_good_neither_is_the_habit() -> None:
+    """The object lies straight behind, so that turning left and right cost the same."""
+    turns: Counter[str] = Counter()
+    env = BabyAI()
+    for seed in range(60):
+        env.reset(seed=seed, options={"level": "GoToObj"})
+        world = env._world
+        (x, y), (dx, dy) = world.agent_pos, world.dir_vec
+        target = world.instrs.desc.obj_set[0].cur_pos
+        offset = (target[0] - x, target[1] - y)
+        if offset[0] * dx + offset[1] * dy < 0 and not offset[0] * dy - offset[1] * dx:
+            turns[env.oracle()[1]] += 1
+    assert turns["turn left"] >= 2
+    assert turns["turn right"] >= 2
+
+
+def test_thoughts_speak_only_of_what_has_been_seen_or_is_the_mission(babyai: BabyAI) -> None:
+    for level in LEVELS:
+        for seed in range(12):
+            mission = babyai.reset(seed=seed, options={"level": level})[1]["mission"]
+            known = set(NAME.findall(mission))
+            for seen, thought, _, _ in play(babyai, level, seed, stray=0.2):
+                known |= set(NAME.findall(seen))
+                known |= {name.replace("door", "key") for name in NAME.findall(seen) if name.endswith("door")}
+                assert set(NAME.findall(thought)) <= known, thought
+
+
+def test_thoughts_place_only_what_is_in_view(babyai: BabyAI) -> None:
+    placed = 0
+    for level in LEVELS:
+        for seen, thought, _, _ in play(babyai, level, 3, stray=0.2):
+            for place in PLACE.findall(thought):
+                placed += 1
+                name = NAME.findall(thought)[0]
+                assert f"{name} {place}" in seen
+    assert placed > 20
+
+
+def test_a_thought_ends_with_the_action_taken(babyai: BabyAI) -> None:
+    words = {"turn left": "I turn left.", "go forward": "I go forward.", "pick up": "I pick it up."}
+    for _, thought, action, _ in play(babyai, "BlockedUnlockPickup", 2, stray=0.3):
+        assert thought.endswith(words.get(action, "."))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_stray_actions_never_stop_the_expert(babyai: BabyAI, level: str) -> None:
+    for seed in range(6):
+        steps = list(play(babyai, level, seed, stray=0.8))
+        assert len(steps) <= babyai.max_steps(level)
+
+
+def test_an_action_that_does_not_exist_costs_a_step_and_is_named(babyai: BabyAI) -> None:
+    first, _ = babyai.reset(seed=1, options={"level": "GoToObj"})
+    text, reward, terminated, truncated, info = babyai.step("fly")
+    assert (text, reward, terminated, truncated) == (f"There is no such action. {first}", 0.0, False, False)
+    assert not info["action_valid"]
+    for _ in range(babyai.max_steps("GoToObj") - 1):
+        text, _, terminated, truncated, info = babyai.step("fly")
+    assert (terminated, truncated, info["success"]) == (False, True, False)
+    with pytest.raises(RuntimeError, match="the episode is over"):
+        babyai.step("turn left")
+
+
+def test_admissible_actions_change_something_and_others_do_not(babyai: BabyAI) -> None:
+    for seed in range(10):
+        for action in ACTIONS:
+            before, info = babyai.reset(seed=seed, options={"level": "PutNextS5N3"})
+            state = str(babyai._world), before
+            after, *_ = babyai.step(action)
+            assert (state != (str(babyai._world), after)) == (action in info.get("admissible", [])), (seed, action)
+
+
+def test_actions_are_read_whatever_their_case_and_space(babyai: BabyAI) -> None:
+    babyai.reset(seed=1, options={"level": "GoToObj"})
+    assert babyai.step(" Turn Left\n")[4]["action_valid"]
+
+
+def test_success_is_said_in_words(babyai: BabyAI) -> None:
+    babyai.reset(seed=3, options={"level": "GoToObj"})
+    text, reward, over = "", 0.0, False
+    while not over:
+        text, reward, over, _, _ = babyai.step(babyai.oracle()[1])
+    assert text.endswith("You have accomplished the mission.")
+    assert reward == 1.0
+
+
+def test_the_compact_style_is_short_and_has_the_same_actions(babyai: BabyAI) -> None:
+    compact = BabyAI(style="compact")
+    natural_steps, compact_steps = (list(play(env, "UnlockPickup", 4)) for env in (babyai, compact))
+    assert [step[2] for step in natural_steps] == [step[2] for step in compact_steps]
+    assert all(step[0].startswith("see ") for step in compact_steps)
+    assert (
+        sum(len(step[0] + step[1]) for step in compact_steps)
+        < sum(len(step[0] + step[1]) for step in natural_steps) / 1.3
+    )
+
+
+def test_an_unknown_level_or_style_is_refused_with_the_known_ones(babyai: BabyAI) -> None:
+    with pytest.raises(UnknownEnvironment, match="no level 'GoToMoon'. Known: GoToObj"):
+        babyai.reset(seed=1, options={"level": "GoToMoon"})
+    with pytest.raises(UnknownEnvironment, match="no style 'verbose'"):
+        BabyAI(style="verbose")  # type: ignore[arg-type]  # what a form may send
+
+
+def test_nothing_is_printed_and_nothing_heavy_is_imported_before_a_reset() -> None:
+    code = (
+        "import sys, training.recording\n"
+        "from training.environments.registry import make_environment\n"
+        "env = make_environment('babyai')\n"
+        "assert not {'minigrid', 'gymnasium', 'pygame', 'numpy'} & set(sys.modules), 'imported too early'\n"
+        "for seed in range(4): env.reset(seed=seed, options={'level': 'GoToSeqS5R2'})\n"
+        "assert 'minigrid' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
