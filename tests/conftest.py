@@ -20,7 +20,7 @@ from tests.serving.product import Product
 from webapp.paths import BASE_DIR, home
 from webapp.postgres import connect
 
-PRODUCT_FOLDERS = ("tests/serving/", "tests/loop/")
+PRODUCT_TESTS = ("tests/serving/", "tests/browser/test_the_whole_loop.py", "tests/test_the_loop_over_rest.py")
 SERVER = pytest.StashKey[subprocess.Popen[bytes]]()
 # Of what the tests write, nothing has to survive a power cut.
 SERVER_OPTIONS = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the tests' PostgreSQL and remove everything the tests wrote."""
+    """Stop the tests' PostgreSQL."""
     server = config.stash.get(SERVER, None)
     if server is None:
         return
@@ -61,7 +61,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-    shutil.rmtree(home(), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -77,11 +76,11 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 class ProductOnOneWorker(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Spreads files over the workers, but gives all that run the whole product to one: two would starve each other.
 
-    By folder, because the mark xdist_group has no effect in this pair of pytest and xdist.
+    By path, because the mark xdist_group has no effect in this pair of pytest and xdist.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "product" if nodeid.startswith(PRODUCT_FOLDERS) else str(super()._split_scope(nodeid))
+        return "product" if nodeid.startswith(PRODUCT_TESTS) else str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -122,7 +121,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], chromium_
 
 @pytest.fixture(scope="session")
 def running_product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The whole real product, started once: its web, workers, beat and PostgreSQL. For tests in PRODUCT_FOLDERS."""
+    """The whole real product, started once: its web, workers, beat and PostgreSQL. For tests named in PRODUCT_TESTS."""
     product = Product(tmp_path_factory.mktemp("product") / "home")
     product.start()
     yield product

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
 # The first to import this is pytest's main process; its xdist workers inherit the choice. What the developer has set
 # must not count: no test may ever touch their database or their files.
-os.environ["WHETSTONE_TEST_HOME"] = os.environ.get("WHETSTONE_TEST_HOME") or tempfile.mkdtemp(prefix="whetstone-tests-")
+if "WHETSTONE_TEST_HOME" not in os.environ:
+    os.environ["WHETSTONE_TEST_HOME"] = tempfile.mkdtemp(prefix="whetstone-tests-")
+    atexit.register(shutil.rmtree, os.environ["WHETSTONE_TEST_HOME"], ignore_errors=True)
 os.environ["WHETSTONE_HOME"] = os.environ["WHETSTONE_TEST_HOME"]
 for name in ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "WHETSTONE_DEBUG", "WHETSTONE_HTTPS"):
     os.environ.pop(name, None)

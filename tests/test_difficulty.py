@@ -27,7 +27,7 @@ def share_below(limit: float, *, won: float, lost: float) -> float:
     """How much of Beta(won, lost) lies below a limit, by adding it up over x = sin(t) ** 2, where it has no poles."""
     width = math.pi / 2 / 20_000
     middles = [(number + 0.5) * width for number in range(20_000)]
-    density = [math.sin(t) ** (2 * won - 1) * math.cos(t) ** (2 * lost - 1) for t in middles]
+    density = [math.pow(math.sin(t), 2 * won - 1) * math.pow(math.cos(t), 2 * lost - 1) for t in middles]
     below = sum(value for t, value in zip(middles, density, strict=True) if math.sin(t) ** 2 < limit)
     return below / sum(density)
 
@@ -38,7 +38,8 @@ def share_below(limit: float, *, won: float, lost: float) -> float:
 def test_the_pass_rate_lies_in_the_middle_four_fifths_of_its_posterior(successes: int, attempts: int, p: float) -> None:
     rate = pass_rate(successes, attempts)
     won, lost = successes + 0.5, attempts - successes + 0.5
-    assert (rate.p, rate.attempts) == (pytest.approx(p), attempts)
+    assert rate.p == pytest.approx(p)
+    assert rate.attempts == attempts
     assert share_below(rate.low, won=won, lost=lost) == pytest.approx(0.1, abs=1e-3)
     assert share_below(rate.high, won=won, lost=lost) == pytest.approx(0.9, abs=1e-3)
 

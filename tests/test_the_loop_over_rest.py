@@ -2,71 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
-import time
 import urllib.error
 import urllib.parse
-import urllib.request
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.serving.caller import Caller
 from tests.serving.product import Product
 
 pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(600)]
-
-
-class Caller:
-    """A client of one project's REST interface."""
-
-    def __init__(self, product: Product, project: str, token: str) -> None:
-        self.root = f"{product.url}/api/v1/projects/{project}/"
-        self.headers = {"Authorization": f"Bearer {token}"}
-
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """The parsed answer; None where it is empty. Raises HTTPError for an error."""
-        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(  # noqa: S310  # the product's own address
-            self.root + path,
-            data=data,
-            method=method,
-            headers={"Content-Type": "application/json", **self.headers, **headers},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  # as above
-            content = answer.read()
-        return json.loads(content) if content else None
-
-    def get(self, path: str) -> Any:
-        return self.call("GET", path)
-
-    def post(self, path: str, body: Any = None) -> Any:
-        return self.call("POST", path, {} if body is None else body)
-
-    def upload(self, path: str, file: Path, key: str) -> Any:
-        boundary = uuid.uuid4().hex
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="source"\r\n\r\nstrong-model\r\n'
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n'
-            "Content-Type: application/json\r\n\r\n"
-        )
-        body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-        kind = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Idempotency-Key": key}
-        return self.call("POST", path, body, **kind)
-
-    def wait(self, path: str, *, within: float = 180) -> Any:
-        """Wait for a job to be done and return it."""
-        end = time.monotonic() + within
-        while time.monotonic() < end:
-            job = self.get(path)
-            state = job.get("state") or job["run"]["state"]
-            if state == "done":
-                return job
-            assert state in ("queued", "running"), job
-            time.sleep(0.5)
-        raise AssertionError(f"{path} was not done within {within} s: {job}")
 
 
 def test_the_loop_goes_round_over_rest(running_product: Product, shared_data: Path) -> None:
@@ -90,12 +36,7 @@ def open_project(product: Product) -> Caller:
         "from curation.models import User; from curation.services.projects import create_project; "
         "print(create_project(User.objects.get(username='admin'), name='By REST').slug)"
     )
-    slug = product.run_command("shell", "--no-imports", "-c", script).stdout.split()[-1]
-    scopes = ["reviewer", "curator", "engineer"]
-    made = product.run_command("create_token", "admin", slug, "--name", "loop", "--scopes", *scopes)
-    token = re.search(r"wst_\S+", made.stdout)
-    assert token, made.stderr
-    return Caller(product, slug, token[0])
+    return Caller.make(product, product.run_command("shell", "--no-imports", "-c", script).stdout.split()[-1])
 
 
 def review(caller: Caller, number: int) -> None:
@@ -150,6 +91,16 @@ def compare(caller: Caller, checkpoints: list[int | None], versions: list[int]) 
     for row in caller.get("evaluations/")["results"]:
         caller.wait(f"evaluations/{row['id']}/")
     query = urllib.parse.urlencode({"checkpoint": checkpoints, "version": versions}, doseq=True)
-    comparison = json.dumps(caller.get(f"compare/?{query}"))
-    for word in ("held_out_loss", "preference", "differences"):
-        assert word in comparison
+    comparison = caller.get(f"compare/?{query}")
+    assert comparison["differences"]
+    held_out, preferred = comparison["versions"]
+    losses = [figure["held_out"]["loss"] for figure in total_of(held_out)]
+    assert losses[1] < losses[0]
+    assert all(figure["preference"]["total"] > 0 for figure in total_of(preferred))
+    assert all(len(line["actions"]) == len(checkpoints) and line["recorded"] for line in held_out["next_actions"])
+
+
+def total_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """The figures of all models over all bands."""
+    figures: list[dict[str, Any]] = next(line["figures"] for line in measured["bands"] if line["band"] == "total")
+    return figures

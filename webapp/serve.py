@@ -20,9 +20,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 from webapp.paths import BASE_DIR, home, make_socket_folder, socket_folder
 from webapp.postgres import check_version
-from webapp.supervision import Process, Supervisor, kill_group, stop_leftovers
+from webapp.supervision import Process, Supervisor, find_engines, kill_group, stop_engines, stop_leftovers
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LONGEST_WAIT_FOR_WEB = 60.0
@@ -223,7 +225,12 @@ def main() -> int:
                 good = watch(supervisor, stop=stop)
         finally:
             say("Whetstone is stopping ...")
+            engines = find_engines()
+            for engine in engines:
+                with suppress(psutil.Error):
+                    engine.terminate()  # it saves a checkpoint; the run is resumed from there
             supervisor.stop()
+            stop_engines(engines)
             with suppress(OSError):  # something is left in it
                 socket_folder().rmdir()
         say("Stopped." if good or stop.asked else "Stopped after an error.")

@@ -62,6 +62,7 @@ stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 5
 """
 _WORKER = "celery -A webapp.celery worker --loglevel INFO --without-gossip --without-mingle --without-heartbeat"
+LONGEST_SAVE = 15.0  # seconds for an engine to save its checkpoint
 
 
 class Program(NamedTuple):
@@ -204,3 +205,22 @@ def stop_leftovers() -> int:
     stopped = stop_session(session, patience=20)
     record.unlink(missing_ok=True)
     return stopped
+
+
+def find_engines() -> list[psutil.Process]:
+    """The training engines at work on runs of this home: each in a session of its own, so no supervisor has them."""
+    runs = home() / "runs"
+    engines = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if len(line) == 4 and line[2].startswith("training.engine.") and Path(line[3]).parent == runs:
+                engines.append(process)
+    return engines
+
+
+def stop_engines(engines: list[psutil.Process]) -> None:
+    """Wait for engines that were asked to save a checkpoint and stop; whatever does not is killed."""
+    _, left = psutil.wait_procs(engines, timeout=LONGEST_SAVE)
+    for engine in left:
+        kill_group(engine.pid)

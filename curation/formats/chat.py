@@ -36,9 +36,11 @@ class Chat:
             yield from parse_records(stream, build)
             return
         try:
-            yield build_record(Record(0, {"messages": read_whole(stream)}, ""), build)
+            messages, warnings = read_whole(stream)
         except RecordError as error:
             yield Rejected(0, str(error), fatal=True)
+        else:
+            yield build_record(Record(0, {"messages": messages}, "", warnings), build)
 
 
 def read_conversation(record: Record, *, context: ImportContext) -> tuple[Document, list[str]]:

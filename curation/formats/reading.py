@@ -92,15 +92,15 @@ def read_records(stream: BinaryIO) -> Iterator[Record | Rejected]:
         yield Rejected(index, f"the file could not be read further: {error}", fatal=True)
 
 
-def read_whole(stream: BinaryIO) -> Any:
-    """The one JSON value that a file is, cleaned. Raises RecordError."""
+def read_whole(stream: BinaryIO) -> tuple[Any, tuple[str, ...]]:
+    """The one JSON value that a file is, cleaned, and what was put right in it. Raises RecordError."""
     try:
         data = open_container(stream).read(MAX_RECORD + 1)
     except ContainerError as error:
         raise RecordError(f"the file could not be read: {error}") from error
     if len(data) > MAX_RECORD:
         raise RecordError(f"it is larger than {MAX_RECORD // 2**20} MB")
-    return Loader().load(data.decode("utf-8", "surrogateescape").removeprefix(BOM))[0]
+    return Loader().load(data.decode("utf-8", "surrogateescape").removeprefix(BOM))
 
 
 def _is_json(text: str) -> bool:

@@ -116,12 +116,12 @@ def review_some(page: Page, number: int) -> None:
     expect(page.get_by_text("Saved as revision 1")).to_be_visible()
     expect(page.locator("input[name=first_error]:checked")).to_have_count(1)
     for count in range(number):
+        expect(page.get_by_role("button", name=re.compile("^Save and next"))).to_be_visible()
         here = page.url
         page.keyboard.press("a")
         page.keyboard.press("234"[count % 3])
         page.keyboard.press("Enter")
         page.wait_for_url(lambda url, here=here: url.split("#")[0] != here.split("#")[0])
-        expect(page.get_by_role("button", name=re.compile("^Save and next"))).to_be_visible()
     page.get_by_role("button", name=re.compile("^Undo last")).click()
     expect(page.get_by_text("is a draft again")).to_be_visible()
     page.keyboard.press("Enter")
@@ -134,6 +134,7 @@ def judge_pairs(page: Page, number: int) -> None:
     page.get_by_role("button", name="Propose pairs").click()
     page.get_by_role("link", name=re.compile(r"^Judge \d+ open")).click()
     for _ in range(number):
+        expect(page.get_by_role("button", name=re.compile("^Save and next"))).to_be_visible()
         here = page.url
         page.keyboard.press("1")
         page.keyboard.press("Enter")
@@ -198,5 +199,5 @@ def compare(page: Page, checkpoints: list[str], versions: list[str]) -> None:
     page.get_by_role("link", name=re.compile("newest model")).click()
     page.get_by_role("button", name=re.compile("^Evaluate what is missing")).click()
     expect(page.get_by_role("button", name=re.compile("^Evaluate what is missing"))).to_have_count(0, timeout=3 * MINUTE)
-    for words in ("What differs", "Held-out loss", "Next-action", "Preference accuracy"):
+    for words in ("What differs", "held-out rows", "next-action tokens right", "chosen above rejected", "did not end its turn|recorded"):
         expect(page.get_by_text(re.compile(words, re.IGNORECASE)).first).to_be_visible(timeout=3 * MINUTE)

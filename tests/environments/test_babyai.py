@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from training.environments.babyai import ACTIONS, BabyAI
+from training.environments.babyai_expert import Expert
 from training.environments.base import Environment, ExpertEnvironment, UnknownEnvironment
 
 LEVELS = BabyAI.levels
@@ -73,20 +74,37 @@ def test_the_expert_turns_left_as_often_as_right(babyai: BabyAI) -> None:
     assert set(taken) == set(ACTIONS)
 
 
-def test_where_both_turns_are_equally_good_neither_is_the_habit() -> None:
-    """The object lies straight behind, so that turning left and right cost the same."""
+def test_what_lies_straight_behind_is_turned_to_from_either_side(babyai: BabyAI) -> None:
     turns: Counter[str] = Counter()
-    env = BabyAI()
-    for seed in range(60):
-        env.reset(seed=seed, options={"level": "GoToObj"})
-        world = env._world
+    for seed in range(300):
+        babyai.reset(seed=seed, options={"level": "GoToObj"})
+        world = babyai._world
         (x, y), (dx, dy) = world.agent_pos, world.dir_vec
         target = world.instrs.desc.obj_set[0].cur_pos
         offset = (target[0] - x, target[1] - y)
         if offset[0] * dx + offset[1] * dy < 0 and not offset[0] * dy - offset[1] * dx:
-            turns[env.oracle()[1]] += 1
-    assert turns["turn left"] >= 2
-    assert turns["turn right"] >= 2
+            turns[babyai.oracle()[1]] += 1
+    assert set(turns) == {"turn left", "turn right"}
+    assert min(turns.values()) >= 4
+
+
+def test_of_two_ways_equally_good_one_is_taken_by_lot(babyai: BabyAI) -> None:
+    differing = []
+    for seed in range(25):
+        ways = []
+        for lot in ("heads", "tails"):
+            babyai.reset(seed=seed, options={"level": "UnlockPickup"})
+            babyai._expert = Expert(babyai._env, key=lot, style="natural")
+            actions, over = [], False
+            while not over:
+                actions.append(babyai.oracle()[1])
+                _, _, terminated, truncated, _ = babyai.step(actions[-1])
+                over = terminated or truncated
+            ways.append(actions)
+        if ways[0] != ways[1]:
+            differing.append(len(ways[0]) - len(ways[1]))
+    assert len(differing) >= 5
+    assert abs(sum(differing)) <= len(differing)
 
 
 def test_thoughts_speak_only_of_what_has_been_seen_or_is_the_mission(babyai: BabyAI) -> None:
@@ -132,8 +150,21 @@ def test_an_action_that_does_not_exist_costs_a_step_and_is_named(babyai: BabyAI)
     for _ in range(babyai.max_steps("GoToObj") - 1):
         text, _, terminated, truncated, info = babyai.step("fly")
     assert (terminated, truncated, info["success"]) == (False, True, False)
-    with pytest.raises(RuntimeError, match="the episode is over"):
+    with pytest.raises(RuntimeError, match="reset the environment first"):
         babyai.step("turn left")
+
+
+def test_asking_the_expert_twice_changes_nothing(babyai: BabyAI) -> None:
+    once = [step[:3] for step in play(babyai, "UnlockPickup", 9)]
+    babyai.reset(seed=9, options={"level": "UnlockPickup"})
+    for _, thought, action in once:
+        assert babyai.oracle() == babyai.oracle() == (thought, action)
+        babyai.step(action)
+
+
+def test_an_environment_wants_to_be_reset_first() -> None:
+    with pytest.raises(RuntimeError, match="reset the environment first"):
+        BabyAI().step("turn left")
 
 
 def test_admissible_actions_change_something_and_others_do_not(babyai: BabyAI) -> None:
@@ -171,7 +202,7 @@ def test_the_compact_style_is_short_and_has_the_same_actions(babyai: BabyAI) -> 
 
 
 def test_an_unknown_level_or_style_is_refused_with_the_known_ones(babyai: BabyAI) -> None:
-    with pytest.raises(UnknownEnvironment, match="no level 'GoToMoon'. Known: GoToObj"):
+    with pytest.raises(UnknownEnvironment, match=r"no level 'GoToMoon'\. Known: GoToObj"):
         babyai.reset(seed=1, options={"level": "GoToMoon"})
     with pytest.raises(UnknownEnvironment, match="no style 'verbose'"):
         BabyAI(style="verbose")  # type: ignore[arg-type]  # what a form may send

@@ -13,8 +13,8 @@ MODULE = """
 class Corridor:
     name, levels, actions, rules = "corridor", ("short",), ("go",), "Go."
     def max_steps(self, level): return 3
-    def reset(self, *, seed, options=None): return "You stand.", {"mission": "go", "success": False, "action_valid": True}
-    def step(self, action): return "You went.", 1.0, True, False, {"mission": "go", "success": True, "action_valid": True}
+    def reset(self, *, seed, options=None): return "You stand.", {"mission": "go", "success": False}
+    def step(self, action): return "You went.", 1.0, True, False, {"mission": "go", "success": True}
 
 class Nothing:
     pass

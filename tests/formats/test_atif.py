@@ -22,7 +22,7 @@ PARTS = st.lists(
     | st.just({"type": "image", "source": {"media_type": "image/png", "path": "a.png"}}),
     max_size=3,
 )
-CONTENT = TEXT | PARTS
+CONTENT: st.SearchStrategy[Any] = TEXT | PARTS
 
 
 @st.composite
@@ -37,14 +37,15 @@ def agent_steps(draw: st.DrawFn) -> dict[str, Any]:
         }
         for native in ids
     ]
-    sources = st.none() | st.sampled_from(ids) if ids else st.none()
+    sources: st.SearchStrategy[str | None] = st.none() | st.sampled_from(ids) if ids else st.none()
     results = draw(
         st.lists(st.fixed_dictionaries({"source_call_id": sources, "content": st.none() | CONTENT}), max_size=4)
     )
+    empty = draw(st.booleans())
     return {
         "source": "agent",
         "message": draw(CONTENT),
-        "tool_calls": calls if calls or draw(st.booleans()) else None,
+        "tool_calls": None if empty and not calls else calls,
         "observation": {"results": results} if draw(st.booleans()) else None,
         "reasoning_content": draw(st.none() | TEXT),
         "metrics": draw(st.none() | st.just({"prompt_tokens": 3, "cost_usd": 0.5, "logprobs": [-0.25]})),
@@ -136,7 +137,7 @@ def test_other_versions_are_refused(version: Any) -> None:
 
 
 def test_copied_context_and_dispatch_without_a_model_are_not_trained_on() -> None:
-    said = {"source": "agent", "message": "x"}
+    said: dict[str, Any] = {"source": "agent", "message": "x"}
     steps = [said, said | {"is_copied_context": True}, said | {"llm_call_count": 0}, said | {"llm_call_count": 1}]
     document = only_document(parse_value("atif", trajectory(*steps)))
     assert [step.trainable for step in document.steps] == [True, False, False, True]

@@ -23,6 +23,11 @@ def test_a_bare_list_of_messages_is_one_conversation() -> None:
     assert [text_of(step.message) for step in document.steps] == ["a", "hi"]
 
 
+def test_what_was_replaced_in_a_bare_list_is_said() -> None:
+    (parsed,) = parse_bytes("chat", b'[{"role": "user", "content": "a\\u0000"}]')
+    assert "1 characters replaced" in parsed.warnings[0]  # type: ignore[union-attr]  # a Rejected would fail here
+
+
 @pytest.mark.parametrize("data", [b'[{"role": "user", "content": "a"}, 3]', b'[{"role": "user", "content": "a"}'])
 def test_a_bare_list_that_is_broken_is_one_rejection(data: bytes) -> None:
     assert only_reason(parse_bytes("chat", data))

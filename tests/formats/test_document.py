@@ -68,7 +68,11 @@ def test_fingerprints_ignore_white_space_and_unicode_form_but_not_words() -> Non
 
 
 def test_text_of_reads_models_and_plain_parts_and_names_what_is_not_text() -> None:
-    parts = [{"type": "text", "text": "a"}, {"type": "image", "source": {}}, {"type": "text", "text": "b"}]
+    parts: list[dict[str, Any]] = [
+        {"type": "text", "text": "a"},
+        {"type": "image", "source": {}},
+        {"type": "text", "text": "b"},
+    ]
     assert text_of(parts) == "a[image]b"
     assert text_of(text_parts("x")) == "x"
     assert text_of(None) == text_of(text_parts("")) == ""

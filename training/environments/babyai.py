@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.environments.babyai_expert import Expert
@@ -38,8 +38,8 @@ class BabyAI:
     """One episode at a time; `reset` begins the next. Not for use by two threads at once."""
 
     name = "babyai"
-    levels = tuple(_LEVELS)
-    actions = ACTIONS
+    levels: Sequence[str] = tuple(_LEVELS)
+    actions: Sequence[str] = ACTIONS
     rules = _RULES
 
     def __init__(self, style: Style = "natural") -> None:
@@ -47,6 +47,7 @@ class BabyAI:
             raise UnknownEnvironment(f"There is no style {style!r}. Known: natural, compact.")
         self._style: Style = style
         self._worlds: dict[str, Any] = {}
+        self._done = True
 
     def max_steps(self, level: str) -> int:
         return _find_level(level)[1]
@@ -69,9 +70,9 @@ class BabyAI:
         return self._describe(), self._info(valid=True)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
-        """Take an action by its words. Raises RuntimeError after the end of an episode."""
+        """Take an action by its words. Raises RuntimeError before the first episode and after the end of one."""
         if self._done:
-            raise RuntimeError("the episode is over: reset the environment first")
+            raise RuntimeError("no episode is going on: reset the environment first")
         self._steps += 1
         words = action.strip().lower()
         valid, success = words in ACTIONS, False

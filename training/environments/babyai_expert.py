@@ -141,7 +141,7 @@ class Expert:
         """(name, (ahead, right)) of the object a goal leads to; no name where it leads to a bare place."""
         datum = goal.datum
         if hasattr(datum, "obj_set"):
-            thing, position = self._bot._find_obj_pos(datum, goal.reason == "PutNext")
+            thing, position = self._bot.found.get(id(datum), (None, None))
         elif hasattr(datum, "cur_pos"):
             thing, position = datum, datum.cur_pos
         else:
@@ -182,12 +182,19 @@ def _bot_class() -> Any:
         def __init__(self, mission: Any, rng: random.Random) -> None:
             self._rng = rng
             self._searches = 0
+            self.found: dict[int, Any] = {}
+            """What the plan of this moment leads to: (object, position) by the identity of its description."""
             super().__init__(mission)
 
         def replan(self, action_taken: int | None = None) -> Any:
             self._searches = 0
+            self.found.clear()
             actions = self.mission.unwrapped.actions
             return super().replan(None if action_taken is None else actions(action_taken))
+
+        def _find_obj_pos(self, obj_desc: Any, adjacent: bool = False) -> Any:
+            self.found[id(obj_desc)] = super()._find_obj_pos(obj_desc, adjacent)
+            return self.found[id(obj_desc)]
 
         def _breadth_first_search(self, initial_states: Any, accept_fn: Any, ignore_blockers: bool) -> Any:
             """The bot's search, straight on before turning, but left before right as often as right before left."""
