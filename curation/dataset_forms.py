@@ -28,7 +28,10 @@ class RecipeForm(forms.Form):
         super().__init__(*args, **kwargs)
         for band in BANDS:
             self.fields[f"weight_{band}"] = forms.FloatField(
-                min_value=0.1, max_value=10, required=False, label=f"Band {band}",
+                min_value=0.1,
+                max_value=10,
+                required=False,
+                label=f"Band {band}",
                 widget=forms.NumberInput(attrs={"step": "0.1", "placeholder": "1"}),
             )
         for name, described in self.recipe_model.model_fields.items():

@@ -20,16 +20,23 @@ class _Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     held_out: float = Field(
-        0.2, ge=0, le=0.9, title="Held-out share",
+        0.2,
+        ge=0,
+        le=0.9,
+        title="Held-out share",
         description="Share of the tasks kept for measuring, 0 to 0.9. All attempts at a task are on the same side.",
     )
     seed: int = Field(
-        0, ge=0, le=2**31 - 1, title="Seed",
+        0,
+        ge=0,
+        le=2**31 - 1,
+        title="Seed",
         description="Decides which tasks are held out, and who stays under a cap. Datasets with the same seed and "
         "share hold out the same tasks.",
     )
     band_weights: dict[Band, BandWeight] = Field(
-        default_factory=dict, title="Weights by difficulty",
+        default_factory=dict,
+        title="Weights by difficulty",
         description="How much a row of each band counts in the loss, 0.1 to 10, against 1 for bands left empty; "
         "scaled so that the training rows' mean is 1.",
     )
@@ -40,15 +47,21 @@ class SFTDatasetRecipe(_Recipe):
 
     kind: Literal["sft"] = "sft"
     statuses: list[TrajectoryStatus] = Field(
-        ["accepted"], min_length=1, title="Review status",
+        ["accepted"],
+        min_length=1,
+        title="Review status",
         description="Trajectories with one of these are taken.",
     )
     only_successes: bool = Field(
-        False, title="Only recorded successes",
+        False,
+        title="Only recorded successes",
         description="Leave out attempts whose recorded outcome is not a success, corrected ones included.",
     )
     most_per_task: int | None = Field(
-        None, ge=1, le=1000, title="Most per task",
+        None,
+        ge=1,
+        le=1000,
+        title="Most per task",
         description="At most this many attempts at one task; successes go first. Empty: no limit.",
     )
     sources: list[TrajectorySource] = Field(
@@ -58,7 +71,8 @@ class SFTDatasetRecipe(_Recipe):
         default_factory=list, max_length=100, title="Models", description="Only these agents' models; none chosen: all."
     )
     skip_wrong_steps: bool = Field(
-        True, title="No loss on wrong steps",
+        True,
+        title="No loss on wrong steps",
         description="Steps that a reviewer labelled wrong stay in the conversation, but are not trained on; what a "
         "reviewer wrote in their place is.",
     )
@@ -72,7 +86,10 @@ class DPODatasetRecipe(_Recipe):
         1, title="Least strength", description="1 slightly better, 2 better, 3 much better: weaker pairs are left out."
     )
     most_per_episode: int | None = Field(
-        3, ge=1, le=1000, title="Most pairs per attempt",
+        3,
+        ge=1,
+        le=1000,
+        title="Most pairs per attempt",
         description="At most this many pairs that one attempt takes part in, strongest first. Many pairs of few "
         "attempts are known to ruin a policy. Empty: no limit.",
     )

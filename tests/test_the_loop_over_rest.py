@@ -26,8 +26,9 @@ def test_the_loop_goes_round_over_rest(running_product: Product, shared_data: Pa
     judge(caller, 24)
     sft = freeze(caller, {"kind": "sft", "held_out": 0.4})
     dpo = freeze(caller, {"kind": "dpo", "held_out": 0.4})
-    base, tuned = train(caller, sft, None, {"max_steps": 4, "batch_size": 2, "max_length": 2048})
-    _, preferred = train(caller, dpo, tuned, {"max_steps": 2, "batch_size": 2, "gradient_accumulation": 1, "max_length": 4096})
+    short = {"batch_size": 2, "gradient_accumulation": 1}
+    base, tuned = train(caller, sft, None, {"max_steps": 4, "max_length": 2048, **short})
+    _, preferred = train(caller, dpo, tuned, {"max_steps": 2, "max_length": 4096, **short})
     compare(caller, [base, tuned, preferred], [sft, dpo])
 
 

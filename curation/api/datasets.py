@@ -47,8 +47,22 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     class Meta:
         model = DatasetVersion
         fields = [
-            "id", "dataset", "number", "state", "stage", "progress", "progress_total", "error", "advice", "recipe",
-            "content_hash", "train_sha256", "eval_sha256", "left_out", "created_at", "finished_at",
+            "id",
+            "dataset",
+            "number",
+            "state",
+            "stage",
+            "progress",
+            "progress_total",
+            "error",
+            "advice",
+            "recipe",
+            "content_hash",
+            "train_sha256",
+            "eval_sha256",
+            "left_out",
+            "created_at",
+            "finished_at",
         ]
 
 
@@ -182,7 +196,9 @@ class VersionExport(APIView):
             raise Http404("The file of this version is gone from the server.") from error
         tag = f'"{export.sha256}"'
         headers = {
-            "ETag": tag, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff",
+            "ETag": tag,
+            "Accept-Ranges": "bytes",
+            "X-Content-Type-Options": "nosniff",
             "Content-Disposition": f'attachment; filename="{export.name}"',
         }
         if tag in request.headers.get("If-None-Match", "").replace("W/", "").split(", "):
@@ -197,8 +213,10 @@ class VersionExport(APIView):
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{export.size}"
         headers["Content-Length"] = str(stop - start)
         return StreamingHttpResponse(
-            stream_file(export.path, start=start, stop=stop), status=206 if part else 200,
-            content_type="application/jsonl", headers=headers,
+            stream_file(export.path, start=start, stop=stop),
+            status=206 if part else 200,
+            content_type="application/jsonl",
+            headers=headers,
         )
 
 

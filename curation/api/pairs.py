@@ -35,8 +35,18 @@ class PairSerializer(serializers.ModelSerializer[PreferencePair]):
     class Meta:
         model = PreferencePair
         fields = [
-            "id", "task", "band", "origin", "status", "strength", "shared_steps", "judgement_count", "judged_by_me",
-            "chosen", "rejected", "created_at",
+            "id",
+            "task",
+            "band",
+            "origin",
+            "status",
+            "strength",
+            "shared_steps",
+            "judgement_count",
+            "judged_by_me",
+            "chosen",
+            "rejected",
+            "created_at",
         ]
 
     def get_chosen(self, pair: PreferencePair) -> dict[str, int] | None:
@@ -151,7 +161,11 @@ class PairJudgement(APIView):
         fields = form.validated_data
         try:
             judge_pair(
-                access, pair, answer=fields["answer"], reason=fields["reason"], left_id=fields["left"],
+                access,
+                pair,
+                answer=fields["answer"],
+                reason=fields["reason"],
+                left_id=fields["left"],
                 right_id=fields["right"],
             )
         except ValueError as error:
@@ -164,10 +178,17 @@ def _show_pair(access: Access, pair: PreferencePair) -> dict[str, Any]:
     documents = {pair.chosen_id: pair.chosen.document, pair.rejected_id: pair.rejected.document}
     judgement = find_judgement(access, pair)
     return {
-        "id": pair.pk, "task": pair.task.key, "instruction": pair.task.instruction, "shared_steps": pair.shared_steps,
-        "left": _show_side(sides.left_id, documents), "right": _show_side(sides.right_id, documents),
-        "judgement": judgement and {
-            "answer": judgement.answer, "reason": judgement.reason, "left": judgement.left_id,
+        "id": pair.pk,
+        "task": pair.task.key,
+        "instruction": pair.task.instruction,
+        "shared_steps": pair.shared_steps,
+        "left": _show_side(sides.left_id, documents),
+        "right": _show_side(sides.right_id, documents),
+        "judgement": judgement
+        and {
+            "answer": judgement.answer,
+            "reason": judgement.reason,
+            "left": judgement.left_id,
             "right": judgement.right_id,
         },
     }

@@ -12,7 +12,9 @@ from curation.recipe import DatasetRecipe, DPODatasetRecipe, SFTDatasetRecipe, d
 
 Status = PreferencePair.Status
 UNUSABLE_PAIRS: dict[str, str] = {
-    Status.PROPOSED: "not judged yet", Status.TIE: "judged about equal", Status.BOTH_BAD: "both sides judged bad",
+    Status.PROPOSED: "not judged yet",
+    Status.TIE: "judged about equal",
+    Status.BOTH_BAD: "both sides judged bad",
 }
 
 
@@ -52,14 +54,32 @@ def select_candidates(project: Project, recipe: DatasetRecipe) -> Selection:
 def _select_trajectories(project: Project, recipe: SFTDatasetRecipe) -> Selection:
     heads = Revision.objects.filter(trajectory__project=project, number=F("trajectory__head_number"))
     rows = heads.order_by("trajectory_id").values_list(
-        "pk", "trajectory_id", "trajectory__status", "trajectory__success", "trajectory__source", "trajectory__model",
-        "trajectory__character_count", "trajectory__task_id", "trajectory__task__key", "trajectory__task__fingerprint",
+        "pk",
+        "trajectory_id",
+        "trajectory__status",
+        "trajectory__success",
+        "trajectory__source",
+        "trajectory__model",
+        "trajectory__character_count",
+        "trajectory__task_id",
+        "trajectory__task__key",
+        "trajectory__task__fingerprint",
         "trajectory__task__band",
     )
     left_out: Counter[str] = Counter()
     by_task: dict[int, list[tuple[bool, str, Candidate]]] = defaultdict(list)
     for (
-        pk, trajectory, status, success, source, model, characters, task_id, key, fingerprint, band,
+        pk,
+        trajectory,
+        status,
+        success,
+        source,
+        model,
+        characters,
+        task_id,
+        key,
+        fingerprint,
+        band,
     ) in rows.iterator(5000):
         if status not in recipe.statuses:
             left_out[f"review status: {Trajectory.Status(status).label.lower()}"] += 1
@@ -71,8 +91,13 @@ def _select_trajectories(project: Project, recipe: SFTDatasetRecipe) -> Selectio
             left_out["another model"] += 1
         else:
             candidate = Candidate(
-                task_id=task_id, task=key, fingerprint=fingerprint, band=band, characters=characters,
-                trajectory_id=trajectory, revision_id=pk,
+                task_id=task_id,
+                task=key,
+                fingerprint=fingerprint,
+                band=band,
+                characters=characters,
+                trajectory_id=trajectory,
+                revision_id=pk,
             )
             by_task[task_id].append((success is not True, draw_lot(recipe, f"trajectory {trajectory}"), candidate))
     kept = []
@@ -87,14 +112,36 @@ def _select_trajectories(project: Project, recipe: SFTDatasetRecipe) -> Selectio
 
 def _select_pairs(project: Project, recipe: DPODatasetRecipe) -> Selection:
     rows = PreferencePair.objects.filter(project=project).values_list(
-        "pk", "status", "strength", "chosen_id", "rejected_id", "chosen__trajectory_id", "rejected__trajectory_id",
-        "chosen__trajectory__character_count", "rejected__trajectory__character_count",
-        "task_id", "task__key", "task__fingerprint", "task__band",
+        "pk",
+        "status",
+        "strength",
+        "chosen_id",
+        "rejected_id",
+        "chosen__trajectory_id",
+        "rejected__trajectory_id",
+        "chosen__trajectory__character_count",
+        "rejected__trajectory__character_count",
+        "task_id",
+        "task__key",
+        "task__fingerprint",
+        "task__band",
     )
     left_out: Counter[str] = Counter()
     usable: list[tuple[int, str, set[int], Candidate]] = []
     for (
-        pk, status, strength, chosen, rejected, winner, loser, winner_size, loser_size, task_id, key, fingerprint, band,
+        pk,
+        status,
+        strength,
+        chosen,
+        rejected,
+        winner,
+        loser,
+        winner_size,
+        loser_size,
+        task_id,
+        key,
+        fingerprint,
+        band,
     ) in rows.iterator(5000):
         if status != Status.CONFIRMED:
             left_out[UNUSABLE_PAIRS[status]] += 1
@@ -102,8 +149,14 @@ def _select_pairs(project: Project, recipe: DPODatasetRecipe) -> Selection:
             left_out["weaker than asked for"] += 1
         else:
             candidate = Candidate(
-                task_id=task_id, task=key, fingerprint=fingerprint, band=band, characters=winner_size + loser_size,
-                pair_id=pk, chosen_id=chosen, rejected_id=rejected,
+                task_id=task_id,
+                task=key,
+                fingerprint=fingerprint,
+                band=band,
+                characters=winner_size + loser_size,
+                pair_id=pk,
+                chosen_id=chosen,
+                rejected_id=rejected,
             )
             usable.append((-(strength or 0), draw_lot(recipe, f"pair {pk}"), {winner, loser}, candidate))
     taken: Counter[int] = Counter()

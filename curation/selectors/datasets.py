@@ -58,9 +58,13 @@ def list_datasets(access: Access) -> QuerySet[Dataset]:
 
 def list_versions(dataset: Dataset) -> QuerySet[DatasetVersion]:
     """A dataset's versions, newest first, with `train_count` and `eval_count`."""
-    return dataset.versions.select_related("created_by").order_by("-number").annotate(
-        train_count=Count("rows", filter=Q(rows__split=Split.TRAIN)),
-        eval_count=Count("rows", filter=Q(rows__split=Split.EVAL)),
+    return (
+        dataset.versions.select_related("created_by")
+        .order_by("-number")
+        .annotate(
+            train_count=Count("rows", filter=Q(rows__split=Split.TRAIN)),
+            eval_count=Count("rows", filter=Q(rows__split=Split.EVAL)),
+        )
     )
 
 
@@ -92,7 +96,9 @@ def preview_recipe(access: Access, recipe: DatasetRecipe) -> Stats:
         characters[split] += candidate.characters
     sides = {
         split: SideStats(
-            rows=rows[split].total(), tasks=len(tasks[split]), tokens=characters[split] // CHARACTERS_PER_TOKEN,
+            rows=rows[split].total(),
+            tasks=len(tasks[split]),
+            tokens=characters[split] // CHARACTERS_PER_TOKEN,
             bands=_in_order(rows[split]),
         )
         for split in Split
@@ -121,7 +127,10 @@ def summarize_version(version: DatasetVersion) -> Stats:
 
 
 def _compare(
-    project: Project, sides: Mapping[Split, SideStats], *, weighted: Mapping[int | None, float],
+    project: Project,
+    sides: Mapping[Split, SideStats],
+    *,
+    weighted: Mapping[int | None, float],
     left_out: Mapping[str, int],
 ) -> Stats:
     pool = count_pool(project)

@@ -80,8 +80,12 @@ def _build_trajectories(recipe: SFTDatasetRecipe, batch: Sequence[Candidate]) ->
             yield Built(candidate, None, reason="no turn of the agent left to train on")
             continue
         row = {
-            "trajectory": candidate.trajectory_id, "revision": revision.pk, "task": candidate.task,
-            "band": candidate.band, "messages": messages, "tools": _write_tools(document),
+            "trajectory": candidate.trajectory_id,
+            "revision": revision.pk,
+            "task": candidate.task,
+            "band": candidate.band,
+            "messages": messages,
+            "tools": _write_tools(document),
         }
         yield Built(candidate, row, characters)
 
@@ -129,9 +133,15 @@ def _build_pairs(batch: Sequence[Candidate]) -> Iterator[Built]:
             yield Built(candidate, None, reason=str(error))
             continue
         row = {
-            "pair": candidate.pair_id, "chosen_revision": candidate.chosen_id,
-            "rejected_revision": candidate.rejected_id, "task": candidate.task, "band": candidate.band,
-            "prompt": prompt, "chosen": chosen, "rejected": rejected, "tools": _write_tools(better),
+            "pair": candidate.pair_id,
+            "chosen_revision": candidate.chosen_id,
+            "rejected_revision": candidate.rejected_id,
+            "task": candidate.task,
+            "band": candidate.band,
+            "prompt": prompt,
+            "chosen": chosen,
+            "rejected": rejected,
+            "tools": _write_tools(better),
         }
         yield Built(candidate, row, count_agent_characters(chosen) + count_agent_characters(rejected))
 

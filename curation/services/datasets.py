@@ -180,8 +180,13 @@ def _write_drafts(
         else:
             split = Split.EVAL if is_held_out(recipe, candidate.fingerprint) else Split.TRAIN
             row = DatasetRow(
-                version=version, split=split, task_id=candidate.task_id, revision_id=candidate.revision_id,
-                pair_id=candidate.pair_id, band=candidate.band, characters=built.characters,
+                version=version,
+                split=split,
+                task_id=candidate.task_id,
+                revision_id=candidate.revision_id,
+                pair_id=candidate.pair_id,
+                band=candidate.band,
+                characters=built.characters,
             )
             drafts[split].add(built.row, row)
         if time.monotonic() - beat > BEAT_SECONDS:

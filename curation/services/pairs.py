@@ -26,8 +26,12 @@ ATTEMPTS_AT_ONCE = 20
 """Attempts of each outcome that are compared at one task: documents of one task are held in memory together."""
 
 _STRENGTH = {
-    Answer.LEFT_MUCH_BETTER: 3, Answer.LEFT_BETTER: 2, Answer.LEFT_SLIGHTLY_BETTER: 1,
-    Answer.RIGHT_SLIGHTLY_BETTER: 1, Answer.RIGHT_BETTER: 2, Answer.RIGHT_MUCH_BETTER: 3,
+    Answer.LEFT_MUCH_BETTER: 3,
+    Answer.LEFT_BETTER: 2,
+    Answer.LEFT_SLIGHTLY_BETTER: 1,
+    Answer.RIGHT_SLIGHTLY_BETTER: 1,
+    Answer.RIGHT_BETTER: 2,
+    Answer.RIGHT_MUCH_BETTER: 3,
 }
 _LEFT = {Answer.LEFT_MUCH_BETTER, Answer.LEFT_BETTER, Answer.LEFT_SLIGHTLY_BETTER}
 
@@ -93,8 +97,12 @@ def propose_correction_pair(trajectory: Trajectory) -> PreferencePair | None:
         stale = PreferencePair.objects.filter(rejected=recorded, origin=Origin.CORRECTION, judgements=None)
         stale.exclude(chosen=newest).delete()
         pair = PreferencePair(
-            project_id=trajectory.project_id, task_id=trajectory.task_id, chosen=newest, rejected=recorded,
-            origin=Origin.CORRECTION, shared_steps=shared_prefix(chosen, rejected),
+            project_id=trajectory.project_id,
+            task_id=trajectory.task_id,
+            chosen=newest,
+            rejected=recorded,
+            origin=Origin.CORRECTION,
+            shared_steps=shared_prefix(chosen, rejected),
         )
         PreferencePair.objects.bulk_create([pair], ignore_conflicts=True)
     return PreferencePair.objects.filter(_between(newest.pk, recorded.pk)).first()
@@ -182,7 +190,11 @@ def _pair_attempts(task: Task, number: int, unusable: Counter[str]) -> list[Pref
             continue
         pairs.append(
             PreferencePair(
-                project_id=task.project_id, task=task, chosen_id=winner, rejected_id=loser, shared_steps=-shared,
+                project_id=task.project_id,
+                task=task,
+                chosen_id=winner,
+                rejected_id=loser,
+                shared_steps=-shared,
                 origin=Origin.OUTCOME,
             )
         )

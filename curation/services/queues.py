@@ -31,7 +31,7 @@ def create_queue(
     blind: bool = False,
     lease_minutes: int = 30,
 ) -> Queue:
-    """A queue of these trajectories. Raises ValueError for a name that is taken, or where there is nothing to review."""
+    """A queue of these trajectories. Raises ValueError for a taken name, and where there is nothing to review."""
     try:
         with transaction.atomic():
             queue = Queue.objects.create(

@@ -76,7 +76,10 @@ def dataset_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     versions = list(list_versions(dataset)[:100])
     newest = next((version for version in versions if version.state == JobState.DONE), None)
     context = {
-        "dataset": dataset, "versions": versions, "newest": newest, "recipe": _describe_recipe(dataset.recipe),
+        "dataset": dataset,
+        "versions": versions,
+        "newest": newest,
+        "recipe": _describe_recipe(dataset.recipe),
         "working": any(version.is_active for version in versions),
         "stats": summarize_version(newest) if newest else None,
         "exports": _export_addresses(request, newest) if newest else {},
@@ -111,8 +114,14 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     except (BadCursor, ValueError) as error:
         problem, page = str(error), take_page(rows, order="position", cursor=None)
     context = {
-        "version": version, "dataset": version.dataset, "page": page, "problem": problem, "split": split,
-        "splits": Split.choices, "stats": summarize_version(version), "recipe": json.dumps(version.recipe, indent=2),
+        "version": version,
+        "dataset": version.dataset,
+        "page": page,
+        "problem": problem,
+        "split": split,
+        "splits": Split.choices,
+        "stats": summarize_version(version),
+        "recipe": json.dumps(version.recipe, indent=2),
         "exports": _export_addresses(request, version) if version.state == JobState.DONE else {},
     }
     return render(request, "curation/version_detail.html", context)

@@ -43,7 +43,10 @@ def pair_list(request: HttpRequest, project: str) -> HttpResponse:
     except (BadCursor, ValueError) as error:
         problem, page = str(error), take_page(rows, order="-id", cursor=None)
     context = {
-        "filter": chosen, "page": page, "problem": problem, "statuses": count_statuses(access),
+        "filter": chosen,
+        "page": page,
+        "problem": problem,
+        "statuses": count_statuses(access),
         "open_count": count_open_pairs(access) if access.is_reviewer else 0,
     }
     return render(request, "curation/pair_list.html", context)
@@ -129,10 +132,17 @@ def _judging_context(
     judgement = find_judgement(access, pair)
     last = find_last_judgement(access)
     return {
-        "pair": pair, "left": left, "right": right, "parting": parting, "shared": shared, "rows": rows,
+        "pair": pair,
+        "left": left,
+        "right": right,
+        "parting": parting,
+        "shared": shared,
+        "rows": rows,
         "next_first": start + number if len(rows) == number > 0 and (not shared or start + number < parting) else None,
-        "judgement": judgement, "answers": [(value, label, KEYS[value]) for value, label in Judgement.Answer.choices],
-        "judgements": list_judgements(pair) if judgement else [], "open_count": count_open_pairs(access),
+        "judgement": judgement,
+        "answers": [(value, label, KEYS[value]) for value, label in Judgement.Answer.choices],
+        "judgements": list_judgements(pair) if judgement else [],
+        "open_count": count_open_pairs(access),
         "last": last if last and last.pair_id != pair.pk else None,
     }
 

@@ -14,7 +14,10 @@ from tests.factories import make_trajectory
 def make_task_with_text(project: Project, text: str, *, key: str = "", band: int | None = None) -> Task:
     existing = Task.objects.filter(project=project).count()
     return Task.objects.create(
-        project=project, key=key or f"task {existing}", fingerprint=fingerprint_instruction(text), instruction=text,
+        project=project,
+        key=key or f"task {existing}",
+        fingerprint=fingerprint_instruction(text),
+        instruction=text,
         band=band,
     )
 

@@ -68,8 +68,15 @@ def test_a_dataset_is_made_previewed_frozen_and_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"name": "d"}, {"name": "d", "recipe": []}, {"name": "d", "recipe": {"kind": "x"}},
-             {"name": "d", "recipe": {"kind": "sft", "seed": -1}}, {"name": "", "recipe": {"kind": "sft"}}],
+    "body",
+    [
+        {},
+        {"name": "d"},
+        {"name": "d", "recipe": []},
+        {"name": "d", "recipe": {"kind": "x"}},
+        {"name": "d", "recipe": {"kind": "sft", "seed": -1}},
+        {"name": "", "recipe": {"kind": "sft"}},
+    ],
 )
 def test_a_recipe_that_does_not_hold_is_refused(body: dict[str, Any]) -> None:
     project = make_project()
@@ -92,7 +99,9 @@ def test_nothing_of_another_project_is_found(version: DatasetVersion) -> None:
     project = make_project()
     client = call(make_member(project, Role.CURATOR))
     for rest in (
-        f"datasets/{version.dataset_id}/", f"datasets/{version.dataset_id}/versions/", f"versions/{version.pk}/",
+        f"datasets/{version.dataset_id}/",
+        f"datasets/{version.dataset_id}/versions/",
+        f"versions/{version.pk}/",
         f"versions/{version.pk}/train.jsonl",
     ):
         assert client.get(address(project, rest)).status_code == 404
@@ -150,9 +159,17 @@ def test_a_file_that_is_gone_is_said_to_be_gone(version: DatasetVersion) -> None
 @pytest.mark.parametrize(
     ("header", "part"),
     [
-        ("bytes=0-0", (0, 1)), ("bytes=2-", (2, 10)), ("bytes=-3", (7, 10)), ("bytes=-99", (0, 10)),
-        ("bytes=4-99", (4, 10)), ("", None), ("bytes=-", None), ("bytes=5-4", None), ("bytes=0-1,3-4", None),
-        ("lines=0-1", None), ("bytes=a-b", None),
+        ("bytes=0-0", (0, 1)),
+        ("bytes=2-", (2, 10)),
+        ("bytes=-3", (7, 10)),
+        ("bytes=-99", (0, 10)),
+        ("bytes=4-99", (4, 10)),
+        ("", None),
+        ("bytes=-", None),
+        ("bytes=5-4", None),
+        ("bytes=0-1,3-4", None),
+        ("lines=0-1", None),
+        ("bytes=a-b", None),
     ],
 )
 def test_ranges_are_read_as_the_standard_has_them(header: str, part: tuple[int, int] | None) -> None:

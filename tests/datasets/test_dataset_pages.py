@@ -35,7 +35,12 @@ def make_client(version: DatasetVersion, *roles: str) -> Client:
 
 
 FORM = {
-    "name": "SFT", "statuses": ["accepted"], "held_out": "0.3", "seed": "4", "weight_5": "2", "skip_wrong_steps": "on",
+    "name": "SFT",
+    "statuses": ["accepted"],
+    "held_out": "0.3",
+    "seed": "4",
+    "weight_5": "2",
+    "skip_wrong_steps": "on",
 }
 
 

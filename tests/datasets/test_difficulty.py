@@ -12,8 +12,12 @@ pytestmark = pytest.mark.django_db
 
 def grade(trajectory: Trajectory, number: int, *, submitted: bool = True) -> None:
     Review.objects.create(
-        trajectory=trajectory, revision=Revision.objects.get(trajectory=trajectory), reviewer=make_user(),
-        verdict="accept", grade=number, submitted_at=timezone.now() if submitted else None,
+        trajectory=trajectory,
+        revision=Revision.objects.get(trajectory=trajectory),
+        reviewer=make_user(),
+        verdict="accept",
+        grade=number,
+        submitted_at=timezone.now() if submitted else None,
     )
 
 

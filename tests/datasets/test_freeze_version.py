@@ -132,7 +132,11 @@ def test_a_frozen_version_and_its_rows_refuse_changes() -> None:
     make_pool(project, tasks=3, status="accepted")
     version = freeze(project, held_out=0)
     changes: list[dict[str, Any]] = [
-        {"recipe": {}}, {"content_hash": "0" * 64}, {"train_sha256": ""}, {"number": 9}, {"state": "queued"},
+        {"recipe": {}},
+        {"content_hash": "0" * 64},
+        {"train_sha256": ""},
+        {"number": 9},
+        {"state": "queued"},
     ]
     for change in changes:
         with pytest.raises((IntegrityError, InternalError), match="never changes"), transaction.atomic():
@@ -221,7 +225,9 @@ def test_confirmed_pairs_become_prompt_chosen_and_rejected() -> None:
     (row,) = read_rows(version, "train")
     assert version.left_out == {"not judged yet": 1, "weaker than asked for": 1}
     assert (row["pair"], row["chosen_revision"], row["rejected_revision"]) == (
-        strong.pk, strong.chosen_id, strong.rejected_id,
+        strong.pk,
+        strong.chosen_id,
+        strong.rejected_id,
     )
     assert [message["role"] for message in row["prompt"]] == ["system", "user", "assistant", "tool"]
     assert "take" in row["chosen"][0]["content"]

@@ -42,7 +42,10 @@ def freeze(project: Project, **recipe: Any) -> DatasetVersion:
 
 def label_wrong(trajectory: Trajectory, step: int) -> None:
     review = Review.objects.create(
-        trajectory=trajectory, revision=trajectory.revisions.get(), reviewer=make_user(), verdict="accept",
+        trajectory=trajectory,
+        revision=trajectory.revisions.get(),
+        reviewer=make_user(),
+        verdict="accept",
         submitted_at=trajectory.created_at,
     )
     StepLabel.objects.create(review=review, step_id=step, label="wrong")
@@ -52,10 +55,16 @@ def train(method: str, version: DatasetVersion, folder: Path) -> str:
     """Run the program in a process of its own: torch stays out of this one."""
     finished = subprocess.run(
         [sys.executable, str(SCRIPT), method, str(locate_file(version.train_sha256)), str(folder)],
-        env=os.environ | {
-            "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), "CUDA_VISIBLE_DEVICES": "",
+        env=os.environ
+        | {
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(folder / "hub"),
+            "CUDA_VISIBLE_DEVICES": "",
         },
-        capture_output=True, text=True, timeout=300,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
     return finished.stdout
@@ -65,7 +74,7 @@ def test_the_sft_trainer_takes_the_export(project: Project, tmp_path: Path) -> N
     label_wrong(project.trajectories.filter(status="accepted").latest("pk"), 3)  # one row alone has `trainable`
     told = train("sft", freeze(project, kind="sft"), tmp_path)
     assert "rows 4" in told
-    assert "arguments {\"action\": \"look\"}" in told
+    assert 'arguments {"action": "look"}' in told
     assert "steps 2" in told
 
 

@@ -47,16 +47,29 @@ def main(method: str, file: str, folder: str) -> None:
     tokenizer = make_tokenizer([str(row) for row in rows])
     model = Qwen3ForCausalLM(
         Qwen3Config(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-            num_key_value_heads=2, head_dim=16, max_position_embeddings=2048,
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=16,
+            max_position_embeddings=2048,
         )
     )
     # The DPO trainer makes its reference from the directory that the model came from.
     model.save_pretrained(f"{folder}/base")
     model = Qwen3ForCausalLM.from_pretrained(f"{folder}/base")
     common = {
-        "output_dir": f"{folder}/out", "max_steps": 2, "per_device_train_batch_size": 2, "report_to": "none",
-        "use_cpu": True, "save_strategy": "no", "max_length": None, "bf16": False, "disable_tqdm": True,
+        "output_dir": f"{folder}/out",
+        "max_steps": 2,
+        "per_device_train_batch_size": 2,
+        "report_to": "none",
+        "use_cpu": True,
+        "save_strategy": "no",
+        "max_length": None,
+        "bf16": False,
+        "disable_tqdm": True,
     }
     if method == "sft":
         calls = [call for message in rows[0]["messages"] for call in message.get("tool_calls") or []]

@@ -14,8 +14,11 @@ from tests.factories import make_member, make_project, make_task, make_trajector
 
 pytestmark = pytest.mark.django_db
 MIRRORED = {
-    "left-much-better": "right-much-better", "left-better": "right-better",
-    "left-slightly-better": "right-slightly-better", "tie": "tie", "both-bad": "both-bad",
+    "left-much-better": "right-much-better",
+    "left-better": "right-better",
+    "left-slightly-better": "right-slightly-better",
+    "tie": "tie",
+    "both-bad": "both-bad",
 }
 
 

@@ -89,7 +89,8 @@ def test_a_form_that_is_sent_twice_launches_once() -> None:
     values |= {"key": form.initial["key"], "max_steps": "3", "adapter": "lora"}
     answers = [client.post(reverse("training:run-create", args=[project.slug]), values) for _ in range(2)]
     run = Run.objects.get()
-    assert [answer["Location"] for answer in answers] == [reverse("training:run-detail", args=[project.slug, run.pk])] * 2
+    detail = reverse("training:run-detail", args=[project.slug, run.pk])
+    assert [answer["Location"] for answer in answers] == [detail] * 2
     preset = PRESETS[0].sft.model_dump()
     assert run.recipe == preset | {"max_steps": 3, "adapter": "lora"}
 

@@ -19,7 +19,7 @@ from curation.permissions import Access, access_project, get_version
 from curation.views.charts import Line, draw_lines
 from training.forms import read_id
 from training.jobs import supervise_evaluation
-from training.models import Checkpoint
+from training.models import Checkpoint, Run
 from training.permissions import get_checkpoint, get_evaluation
 from training.run_dir import tail_log
 from training.selectors.comparison import (
@@ -159,14 +159,14 @@ def _compare(checkpoints: Sequence[Checkpoint], versions: Sequence[DatasetVersio
 
 
 def _draw_curves(checkpoints: Sequence[Checkpoint]) -> list[SafeString]:
-    logged = [
-        (checkpoint.name, sample_metrics(run.directory))
-        for checkpoint in checkpoints
-        if (run := get_training_run(checkpoint)) is not None
-    ]
+    """A chart for each method and value: the losses of two methods are different quantities on different rows."""
+    runs = [(checkpoint.name, run) for checkpoint in checkpoints if (run := get_training_run(checkpoint)) is not None]
+    logged = [(name, run.method, sample_metrics(run.directory)) for name, run in runs]
     charts = []
-    for value, title in (("loss", "training loss"), ("eval_loss", "held-out loss")):
-        lines = [Line(name, points) for name, metrics in logged if (points := read_values(metrics, value))]
-        if lines:
-            charts.append(draw_lines(lines, x_label="update", y_label=title))
+    for method in Run.Method:
+        for value, title in (("loss", "training loss"), ("eval_loss", "held-out loss")):
+            own = [(name, metrics) for name, of, metrics in logged if of == method]
+            lines = [Line(name, points) for name, metrics in own if (points := read_values(metrics, value))]
+            if lines:
+                charts.append(draw_lines(lines, x_label="update", y_label=f"{method.label} {title}"))
     return charts

@@ -54,8 +54,13 @@ class Command(BaseCommand):
             raise CommandError(f"{options['out']}: {error.strerror}") from error
         rows = version.rows.filter(split=options["split"]).count()
         written = {
-            "path": options["out"], "dataset": version.dataset.name, "version": version.number,
-            "split": options["split"], "rows": rows, "bytes": export.size, "sha256": export.sha256,
+            "path": options["out"],
+            "dataset": version.dataset.name,
+            "version": version.number,
+            "split": options["split"],
+            "rows": rows,
+            "bytes": export.size,
+            "sha256": export.sha256,
         }
         self.stdout.write(
             json.dumps(written) if options["json"] else f"{rows} rows of {version} written to {options['out']}"
