@@ -38,7 +38,7 @@ def test_a_run_survives_whatever_is_killed(running_product: Product) -> None:
     caller = Caller.make(running_product, "demo-babyai")
     accepted = len(caller.get("trajectories/?status=accepted")["results"])
     dataset = next(row for row in caller.get("datasets/")["results"] if row["kind"] == "sft")
-    version = caller.get(f"datasets/{dataset['id']}/versions/")["results"][0]["id"]
+    version = caller.get(f"datasets/{dataset['id']}/versions/")[0]["id"]
     run = caller.post("runs/", {"version": version, "preset": "quick-look", "recipe": LONG, "name": "long"})
     address = f"runs/{run['id']}/"
 

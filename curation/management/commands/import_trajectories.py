@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.files.base import File
 from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from curation.formats.registry import FORMATS
@@ -57,8 +58,6 @@ class Command(BaseCommand):
 
 def run_with_bar(job: Import) -> None:
     """The bar goes to the standard error, so that the report alone is what a pipe gets."""
-    from rich.console import Console
-
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         line = progress.add_task("Importing", total=job.file_size)
