@@ -65,7 +65,7 @@ def test_a_run_survives_whatever_is_killed(running_product: Product) -> None:
     assert [process.pid for process in find_engines(running_product)] == [engine]
 
     before = read()["progress"]
-    running_product.find_program("webapp.postgres").kill()
+    running_product.find_program("bin/postgres", str(running_product.home)).kill()
     wait_until(lambda: answers(caller), "PostgreSQL is back")
     wait_until(lambda: passes(before + 2), "the run goes on after PostgreSQL came back")
     assert [process.pid for process in find_engines(running_product)] == [engine]
