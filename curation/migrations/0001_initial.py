@@ -198,7 +198,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=120)),
-                ('order', models.CharField(choices=[('deficit', 'Hard tasks first (difficulty deficit)'), ('oldest', 'Oldest first'), ('random', 'Random')], default='deficit', max_length=8)),
+                ('order', models.CharField(choices=[('deficit', 'The band that accepted trajectories lack most'), ('oldest', 'Oldest first'), ('random', 'Random')], default='deficit', max_length=8)),
                 ('reviews_wanted', models.SmallIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(9)])),
                 ('blind', models.BooleanField(default=False, help_text="Hide model, outcome and others' reviews until submitted.")),
                 ('lease_minutes', models.SmallIntegerField(default=30, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(480)])),
