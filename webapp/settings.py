@@ -168,7 +168,7 @@ CELERY_BEAT_SCHEDULE = {"sweep-jobs": {"task": "training.jobs.sweep_jobs", "sche
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "curation.api.authentication.TokenAuthentication",
-        "curation.api.authentication.SessionAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -185,6 +185,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Curate the trajectories of LLM agents and train on what was curated.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "ENUM_NAME_OVERRIDES": {
+        "JobState": "curation.models.job.JobState",
+        "ReservationState": "curation.models.queue.Reservation.State",
+    },
 }
 
 LOGGING = {

@@ -1,10 +1,9 @@
-"""How a caller of the REST interface says who they are: a bearer token, or the session of a signed-in page."""
+"""How a program says who it is to the REST interface: by a bearer token. (Signed-in pages use their session.)"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import AnonymousUser
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
@@ -27,15 +26,6 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
-
-
-class SessionAuthentication(authentication.SessionAuthentication):
-    """The session of a page, with its CSRF token on every change."""
-
-    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        if isinstance(getattr(request._request, "user", AnonymousUser()), AnonymousUser):
-            return None
-        return super().authenticate(request)
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # drf-spectacular is untyped

@@ -68,7 +68,7 @@ class RejectionPageSerializer(serializers.Serializer[Any]):
 class ImportList(APIView):
     parser_classes = [MultiPartParser]
 
-    @extend_schema(parameters=[AFTER], responses=ImportPageSerializer)
+    @extend_schema(operation_id="v1_projects_imports_list", parameters=[AFTER], responses=ImportPageSerializer)
     def get(self, request: Request, project: str) -> Response:
         access = access_project(request, project)
         try:

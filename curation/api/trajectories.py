@@ -73,6 +73,7 @@ class CorrectionSerializer(serializers.Serializer[Any]):
 
 class TrajectoryList(APIView):
     @extend_schema(
+        operation_id="v1_projects_trajectories_list",
         parameters=[OpenApiParameter(name, OpenApiTypes.STR) for name in sorted(FILTER_NAMES | {"order", "after"})],
         responses=TrajectoryPageSerializer,
     )

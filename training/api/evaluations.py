@@ -98,7 +98,7 @@ class CheckpointList(APIView):
 
 
 class EvaluationList(APIView):
-    @extend_schema(parameters=[AFTER], responses=EvaluationPageSerializer)
+    @extend_schema(operation_id="v1_projects_evaluations_list", parameters=[AFTER], responses=EvaluationPageSerializer)
     def get(self, request: Request, project: str) -> Response:
         access = access_project(request, project)
         try:

@@ -72,7 +72,7 @@ class LogSerializer(serializers.Serializer[Any]):
 
 
 class RunList(APIView):
-    @extend_schema(parameters=[AFTER], responses=RunPageSerializer)
+    @extend_schema(operation_id="v1_projects_runs_list", parameters=[AFTER], responses=RunPageSerializer)
     def get(self, request: Request, project: str) -> Response:
         access = access_project(request, project)
         try:
