@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -56,6 +57,7 @@ def _read_cursor(cursor: str) -> tuple[int | float | str, int]:
         value, pk = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, TypeError, RecursionError) as error:
         raise BadCursor("This page's address is damaged; start again from the first page.") from error
-    if not isinstance(pk, int) or isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    plain = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
+    if not isinstance(pk, int) or isinstance(value, bool) or not plain:
         raise BadCursor("This page's address is damaged; start again from the first page.")
     return value, pk

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from pydantic import TypeAdapter, ValidationError
 
+from curation.formats.cleaning import clean_text
 from curation.formats.document import Document
 from curation.models import Revision, Trajectory
 from curation.permissions import Access
@@ -61,7 +62,7 @@ def correct_trajectory(access: Access, trajectory: Trajectory, edit: Edit, *, ba
             number=base + 1,
             document=after.model_dump(mode="json"),
             author=access.user,
-            reason=reason.strip()[:300],
+            reason=clean_text(reason)[0].strip()[:300],
         )
         trajectory.refresh_from_db()
         record_action(access, "trajectory.correct", trajectory.pk, revision=revision.number)

@@ -13,6 +13,7 @@ from django.db.models import F, FloatField, QuerySet
 from django.db.models.functions import Cast, Now, Random
 
 from curation.difficulty import BANDS, deficit_by_band
+from curation.formats.cleaning import clean_text
 from curation.models import Queue, QueueItem, Reservation, Trajectory
 from curation.permissions import Access
 from curation.selectors.queues import count_band_shares, find_hold
@@ -142,10 +143,11 @@ def release_item(access: Access, reservation: Reservation) -> bool:
 
 def skip_item(reservation: Reservation, *, reason: str) -> bool:
     """Leave an item to others: it is not served to this reviewer again. False where it was no longer held."""
-    if not reason.strip():
+    words = clean_text(reason)[0].strip()[:300]
+    if not words:
         raise ValueError("Say in a few words why you skip it.")
     held = Reservation.objects.filter(pk=reservation.pk, state=Reservation.State.HELD)
-    return bool(held.update(state=Reservation.State.SKIPPED, reason=reason.strip()[:300]))
+    return bool(held.update(state=Reservation.State.SKIPPED, reason=words))
 
 
 def _order_bands(access: Access, queue: Queue) -> list[int]:

@@ -133,7 +133,7 @@ def token_revoke(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def find(request: HttpRequest, project: str) -> HttpResponse:
     """What the command palette shows for `q`: pages, and whatever has that id, key or name."""
     access = access_project(request, project)
-    query = request.GET.get("q", "").strip()[:200]
+    query = request.GET.get("q", "").replace("\x00", "").strip()[:200]
     found = find_anything(access, query)
     hits = [(hit.label, hit.detail, reverse(hit.url_name, args=[project, *hit.args])) for hit in found]
     return render(request, "curation/find.html", {"hits": hits, "query": query})

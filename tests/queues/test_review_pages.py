@@ -74,7 +74,7 @@ def test_skipping_needs_a_reason_and_goes_on() -> None:
     assert held is not None
     refused = client.post(address("queue-skip", queue, held.pk), follow=True)
     assert "why you skip" in refused.content.decode()
-    client.post(address("queue-skip", queue, held.pk), {"reason": "my own run"})
+    client.post(address("queue-skip", queue, held.pk), {"reason": "my own\x00 run"})
     assert Reservation.objects.get(pk=held.pk).state == "skipped"
     assert Reservation.objects.filter(state="held").count() == 1
 

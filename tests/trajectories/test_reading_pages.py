@@ -67,7 +67,7 @@ def test_pages_show_every_row_once_even_where_values_are_equal(order: str) -> No
     assert len(seen) == 7
 
 
-@pytest.mark.parametrize("cursor", ["x", "e30", "W10", "W251bGwsIDFd", "%00", "WzEsICJhIl0"])
+@pytest.mark.parametrize("cursor", ["x", "e30", "W10", "W251bGwsIDFd", "%00", "WzEsICJhIl0", "W0luZmluaXR5LDFd", "W05hTiwxXQ"])
 def test_a_damaged_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
         take_page(Trajectory.objects.all(), order="-id", cursor=cursor)
@@ -137,3 +137,21 @@ def test_the_palette_finds_a_trajectory_by_its_id_and_a_task_by_its_key() -> Non
     assert detail in client.get(address, {"q": str(trajectory.pk)}).content.decode()
     assert detail in client.get(address, {"q": "airl"}).content.decode()
     assert "Settings" in client.get(address, {"q": "sett"}).content.decode()
+
+
+@pytest.mark.parametrize("words", ["\x00", "a\x00b", "'; --", "%", "9" * 40, "\ud7ff"])
+def test_odd_words_in_the_palette_find_nothing_and_break_nothing(words: str) -> None:
+    project = make_project()
+    make_trajectory(project)
+    assert client_of(project).get(reverse("curation:find", args=[project.slug]), {"q": words}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["task=%00", "origin=99999999999999999999", "origin=x", "after=%00", "band=7", "order=task__project__slug"]
+)
+def test_odd_filters_are_answered_and_break_nothing(query: str) -> None:
+    project = make_project()
+    make_trajectory(project)
+    address = reverse("curation:trajectory-list", args=[project.slug])
+    assert client_of(project).get(f"{address}?{query}").status_code == 200
+    assert client_of(project).get(f"/api/v1/projects/{project.slug}/trajectories/?{query}").status_code == 400
