@@ -67,7 +67,9 @@ def test_pages_show_every_row_once_even_where_values_are_equal(order: str) -> No
     assert len(seen) == 7
 
 
-@pytest.mark.parametrize("cursor", ["x", "e30", "W10", "W251bGwsIDFd", "%00", "WzEsICJhIl0", "W0luZmluaXR5LDFd", "W05hTiwxXQ"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "e30", "W10", "W251bGwsIDFd", "%00", "WzEsICJhIl0", "W0luZmluaXR5LDFd", "W05hTiwxXQ"]
+)
 def test_a_damaged_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
         take_page(Trajectory.objects.all(), order="-id", cursor=cursor)
