@@ -15,6 +15,8 @@ if "WHETSTONE_TEST_HOME" not in os.environ:
 os.environ["WHETSTONE_HOME"] = os.environ["WHETSTONE_TEST_HOME"]
 for name in ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "WHETSTONE_DEBUG", "WHETSTONE_HTTPS"):
     os.environ.pop(name, None)
+# pytest's workers share the cores already; an engine with a thread for each core would mostly wait for the others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Playwright's loop runs in the test's thread, where Django would refuse the database.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 

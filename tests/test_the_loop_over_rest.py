@@ -12,7 +12,7 @@ import pytest
 from tests.serving.caller import Caller
 from tests.serving.product import Product
 
-pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(1200)]
 
 
 def test_the_loop_goes_round_over_rest(running_product: Product, shared_data: Path) -> None:

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.serving.product import Product
 
-pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(1200)]
 MINUTE = 60_000
 
 
@@ -192,7 +192,7 @@ def train(page: Page, version: str, values: dict[str, str], *, start_from: str =
     page.get_by_role("button", name=re.compile("^Launch")).click()
     page.wait_for_url(re.compile(r"/runs/\d+/$"))
     ended = page.locator(".chip").filter(has_text=re.compile("(done|failed|stopped)$")).first
-    expect(ended).to_be_visible(timeout=3 * MINUTE)
+    expect(ended).to_be_visible(timeout=6 * MINUTE)
     expect(ended).to_have_text("✓ done")
     expect(page.locator("svg .curve").first).to_be_attached()
     page.goto("/p/airline/runs/new/?version=" + version)
@@ -206,6 +206,6 @@ def compare(page: Page, checkpoints: list[str], versions: list[str]) -> None:
     page.get_by_role("link", name=re.compile("newest model")).click()
     missing = page.get_by_role("button", name=re.compile("^Evaluate what is missing"))
     missing.click()
-    expect(missing).to_have_count(0, timeout=3 * MINUTE)
+    expect(missing).to_have_count(0, timeout=6 * MINUTE)
     for words in ("What differs", "held-out rows", "next-action tokens right", "chosen above rejected", "recorded"):
-        expect(page.get_by_text(re.compile(words, re.IGNORECASE)).first).to_be_visible(timeout=3 * MINUTE)
+        expect(page.get_by_text(re.compile(words, re.IGNORECASE)).first).to_be_visible(timeout=6 * MINUTE)

@@ -59,7 +59,7 @@ class Caller:
         kind = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Idempotency-Key": key}
         return self.call("POST", path, body, **kind)
 
-    def wait(self, path: str, *, within: float = 180) -> Any:
+    def wait(self, path: str, *, within: float = 360) -> Any:
         """Wait for a job to be done and return it."""
         end = time.monotonic() + within
         while time.monotonic() < end:

@@ -12,11 +12,11 @@ import pytest
 from tests.serving.caller import Caller
 from tests.serving.product import Product
 
-pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(900)]
 LONG = {"max_steps": 5000, "save_steps": 2, "batch_size": 1, "max_length": 2048, "too_long": "keep_start"}
 
 
-def wait_until(true: Callable[[], Any], what: str, *, within: float = 90) -> Any:
+def wait_until(true: Callable[[], Any], what: str, *, within: float = 180) -> Any:
     end = time.monotonic() + within
     while time.monotonic() < end:
         if found := true():

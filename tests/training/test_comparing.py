@@ -76,6 +76,9 @@ def test_only_what_differs_is_shown() -> None:
     differences = {difference.name: difference.values for difference in find_differences([first, second])}
     assert differences["max steps"] == ["3", "9"]
     assert set(differences) == {"max steps", "data"}
+    assert first.parent is not None
+    with_base = {difference.name for difference in find_differences([first.parent, first])}
+    assert with_base == {"kind", "starts from", "data"}
 
 
 @pytest.mark.django_db

@@ -16,6 +16,7 @@ from training.statistics import wilson_interval
 FEWEST, MOST = 2, 4
 MOST_VERSIONS = 2
 ACTIONS_AT_ONCE = 5
+NOTHING = "—"
 
 
 @dataclass(frozen=True)
@@ -123,20 +124,31 @@ class Measured:
 
 
 def find_differences(checkpoints: Sequence[Checkpoint]) -> list[Difference]:
-    """What differs between the checkpoints: method, data, start, recipe and trained tokens."""
+    """What differs between the checkpoints: kind, start, data, trained tokens and recipe.
+
+    A base has no recipe, which makes none of its settings a difference between the others.
+    """
     settings = [_describe(checkpoint) for checkpoint in checkpoints]
-    names = dict.fromkeys(name for described in settings for name in described)
-    rows = [Difference(name, [described.get(name, "—") for described in settings]) for name in names]
-    return [row for row in rows if len(set(row.values)) > 1]
+    recipes = [_describe_recipe(checkpoint) for checkpoint in checkpoints]
+    trained = [recipe for recipe in recipes if recipe is not None]
+    differences = []
+    for name in dict.fromkeys(name for described in settings for name in described):
+        values = [described.get(name, NOTHING) for described in settings]
+        if len(set(values)) > 1:
+            differences.append(Difference(name, values))
+    for name in dict.fromkeys(name for recipe in trained for name in recipe):
+        if len({recipe.get(name, NOTHING) for recipe in trained}) > 1:
+            values = [NOTHING if recipe is None else recipe.get(name, NOTHING) for recipe in recipes]
+            differences.append(Difference(name.replace("_", " "), values))
+    return differences
 
 
 def _describe(checkpoint: Checkpoint) -> dict[str, str]:
     run = get_training_run(checkpoint)
-    described = {"kind": checkpoint.get_kind_display(), "starts from": str(checkpoint.parent or "—")}
+    described = {"kind": checkpoint.get_kind_display(), "starts from": str(checkpoint.parent or NOTHING)}
     if run is None:
         return described
     described["data"] = str(run.dataset_version)
-    described |= {name.replace("_", " "): _show(value) for name, value in run.recipe.items()}
     _, total = read_token_lines(run.directory)
     if total is not None:
         described["rows trained on"] = f"{total.tokens.kept + total.tokens.truncated:,}"
@@ -144,8 +156,13 @@ def _describe(checkpoint: Checkpoint) -> dict[str, str]:
     return described
 
 
+def _describe_recipe(checkpoint: Checkpoint) -> dict[str, str] | None:
+    run = get_training_run(checkpoint)
+    return None if run is None else {name: _show(value) for name, value in run.recipe.items()}
+
+
 def _show(value: Any) -> str:
-    return "—" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return NOTHING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def get_training_run(checkpoint: Checkpoint) -> Run | None:

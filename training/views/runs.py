@@ -36,7 +36,7 @@ from training.selectors.runs import (
 from training.services.outcomes import find_last_checkpoint
 from training.services.runs import launch_run, parse_recipe, resume_run, stop_run
 
-LOG_LINES = 16
+LOG_LINES = 10
 MOST_CHOICES = 200
 # Charts of a run: title, and the values drawn into it with their names.
 CHARTS = (
