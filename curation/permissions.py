@@ -109,6 +109,13 @@ def get_trajectory(access: Access, pk: int) -> Trajectory:
     return _get(Trajectory.objects.filter(project=access.project).select_related("task"), pk, "trajectory")
 
 
+def require_correction(access: Access, trajectory: Trajectory) -> None:
+    """Raises PermissionDenied unless the caller is a curator, or a reviewer who holds the trajectory in a queue."""
+    held = Reservation.objects.filter(reviewer=access.user, item__trajectory=trajectory, state=Reservation.State.HELD)
+    if not (access.is_curator or (access.is_reviewer and held.exists())):
+        raise PermissionDenied("Steps are corrected by curators, and by the reviewer who holds the trajectory.")
+
+
 def get_revision(access: Access, trajectory: Trajectory, number: int) -> Revision:
     found = Revision.objects.filter(trajectory=trajectory, trajectory__project=access.project, number=number).first()
     if found is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,7 +12,14 @@ from django.views.decorators.http import require_http_methods
 
 from curation.formats.document import text_of
 from curation.models import Reservation
-from curation.permissions import Access, access_project, get_reservation, get_revision, get_trajectory
+from curation.permissions import (
+    Access,
+    access_project,
+    get_reservation,
+    get_revision,
+    get_trajectory,
+    require_correction,
+)
 from curation.revisions.edits import Edit
 from curation.selectors.trajectories import read_steps
 from curation.services.corrections import EditConflict, correct_trajectory, parse_edit, preview_edit
@@ -31,9 +37,8 @@ def step_edit(request: HttpRequest, project: str, pk: int, step_id: int) -> Http
     """GET shows the form; POST shows the difference, and with `save` makes the revision."""
     access = access_project(request, project)
     trajectory = get_trajectory(access, pk)
+    require_correction(access, trajectory)
     reservation = _find_reservation(request, access, pk)
-    if not (access.is_curator or (access.is_reviewer and reservation)):
-        raise PermissionDenied("Steps are corrected by curators, and by the reviewer who holds the trajectory.")
     fields = request.POST or request.GET
     base = (
         int(fields["base"])

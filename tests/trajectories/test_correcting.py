@@ -94,10 +94,14 @@ def test_a_reviewer_corrects_only_what_they_hold() -> None:
     client.force_login(person.user)
     address = reverse("curation:step-edit", args=[project.slug, trajectory.pk, 3])
     assert client.get(address).status_code == 403
+    over_rest = f"/api/v1/projects/{project.slug}/trajectories/{trajectory.pk}/revisions/"
+    edit = {"base": 0, "reason": "", "edit": {"kind": "truncate", "step_id": 3}}
+    assert client.post(over_rest, edit, content_type="application/json").status_code == 403
     queue = create_queue(owner_access(project), name="Queue", trajectories=Trajectory.objects.all())
     reservation = take_next(person, queue)
     assert reservation is not None
     assert client.get(f"{address}?reservation={reservation.pk}").status_code == 200
     other = Client()
     other.force_login(make_member(project).user)
-    assert other.get(f"{address}?reservation={reservation.pk}").status_code == 404
+    assert other.get(f"{address}?reservation={reservation.pk}").status_code == 403
+    assert client.post(over_rest, edit | {"reason": "x"}, content_type="application/json").status_code == 201
