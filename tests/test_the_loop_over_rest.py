@@ -23,7 +23,7 @@ def test_the_loop_goes_round_over_rest(running_product: Product, shared_data: Pa
     assert caller.wait(f"imports/{first['id']}/")["imported"] == 200
     assert len(caller.get("trajectories/?outcome=success")["results"]) == 84
     review(caller, 10)
-    judge(caller, 24)
+    judge(caller, 12)
     sft = freeze(caller, {"kind": "sft", "held_out": 0.4})
     dpo = freeze(caller, {"kind": "dpo", "held_out": 0.4})
     short = {"batch_size": 2, "gradient_accumulation": 1}
@@ -57,11 +57,13 @@ def review(caller: Caller, number: int) -> None:
 
 
 def judge(caller: Caller, number: int) -> None:
+    """Judge one pair of each of `number` tasks, so that both sides of a split by task get some."""
     assert caller.post("pairs/propose/")["proposed"] >= number
-    for _ in range(number):
-        pair = caller.get("pairs/next/")
+    proposed = {row["task"]: row["id"] for row in caller.get("pairs/?status=proposed")["results"]}
+    for _, pk in sorted(proposed.items())[:number]:
+        pair = caller.get(f"pairs/{pk}/")
         sides = {"left": pair["left"]["side"], "right": pair["right"]["side"]}
-        judged = caller.post(f"pairs/{pair['id']}/judgement/", {"answer": "left-much-better", **sides})
+        judged = caller.post(f"pairs/{pk}/judgement/", {"answer": "left-much-better", **sides})
         assert judged["status"] == "confirmed"
 
 
