@@ -124,7 +124,7 @@ def _build_pairs(batch: Sequence[Candidate]) -> Iterator[Built]:
     revisions = Revision.objects.in_bulk(sides)
     for candidate in batch:
         assert candidate.chosen_id is not None  # noqa: S101  # narrows the type: candidates of DPO have both
-        assert candidate.rejected_id is not None  # noqa: S101
+        assert candidate.rejected_id is not None  # noqa: S101  # as above
         better = Document.model_validate(revisions[candidate.chosen_id].document)
         worse = Document.model_validate(revisions[candidate.rejected_id].document)
         try:
