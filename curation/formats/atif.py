@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import atif
 from pydantic import ValidationError
 
-from curation.formats.base import Head, ImportContext, Parsed, RecordError, Rejected, describe_source
+from curation.formats.base import Found, Head, ImportContext, RecordError, describe_source
 from curation.formats.chat import first_request
 from curation.formats.decoding import Record
 from curation.formats.document import (
@@ -63,7 +63,7 @@ class Atif:
         first = head.first or {}
         return {"schema_version", "agent", "steps"} <= first.keys() and not is_own(head)
 
-    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Parsed | Rejected]:
+    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
         return parse_records(stream, partial(read_trajectory, context=context))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -20,14 +21,37 @@ class RecordError(ValueError):
     """A record that cannot be read; the text says what is wrong with it and where."""
 
 
+class Members(Protocol):
+    """The files of the archive or folder that a file came in, by their path in it, with "/" between its parts."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    def read(self, name: str) -> bytes:
+        """The content of one of `names`. Raises RecordError where it cannot be read or is too large."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImportContext:
-    """What a file may not say. `model` and `dataset` fill what is missing, and win over a guess by file name."""
+    """What a file may not say. `model` and `dataset` fill what is missing, and win over a guess by file name.
+
+    `filename` is the path in the archive where the file came in one, `members` then the files beside it.
+    """
 
     filename: str = ""
     model: str | None = None
     dataset: str | None = None
     file_sha256: str | None = None
+    members: Members | None = None
+
+    def read_beside(self, path: str) -> bytes | None:
+        """A file of the same archive, its path relative to this file's folder; None where there is none.
+
+        Raises RecordError where it cannot be read.
+        """
+        wanted = posixpath.normpath(posixpath.join(posixpath.dirname(self.filename), path))
+        return self.members.read(wanted) if self.members and wanted in self.members.names else None
 
 
 @dataclass(frozen=True)
@@ -35,6 +59,16 @@ class Parsed:
     """A record that became a document. `record_index` counts from 0 through the file."""
 
     document: Document
+    record_index: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ParsedPair:
+    """A record that is a preference: two documents of one task, each whole, the shared steps at the start of both."""
+
+    chosen: Document
+    rejected: Document
     record_index: int
     warnings: tuple[str, ...] = ()
 
@@ -54,11 +88,20 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Head:
-    """The beginning of a file, for detection: its bytes (unpacked), its layout, and its first object."""
+    """The beginning of a file, for detection: its bytes (unpacked), its layout, and its first objects.
+
+    `records` are the objects among its first 20 records, `first` the first of them, `names` the members of a zip.
+    """
 
     raw: bytes
     layout: Layout | None
     first: dict[str, Any] | None
+    records: Sequence[dict[str, Any]] = ()
+    names: Sequence[str] = ()
+
+
+Found = Parsed | ParsedPair | Rejected
+"""What a parser makes of a record."""
 
 
 class Format(Protocol):
@@ -70,8 +113,8 @@ class Format(Protocol):
 
     def detect(self, head: Head) -> bool: ...
 
-    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Parsed | Rejected]:
-        """Every record of a seekable binary stream, in order, plain or gzip. Never raises for what the file holds."""
+    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
+        """Every record of a seekable binary stream, in order, plain or packed. Never raises for what the file holds."""
         ...
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, BinaryIO
 
-from curation.formats.base import FormatError, Head, ImportContext, Parsed, RecordError, Rejected, describe_source
+from curation.formats.base import FormatError, Found, Head, ImportContext, RecordError, Rejected, describe_source
 from curation.formats.decoding import Loader, Record
 from curation.formats.document import Agent, Document, Outcome, Step, Task, Trial, fingerprint_instruction, text_of
 from curation.formats.messages import messages_to_steps
@@ -26,7 +26,7 @@ class Chat:
         first = head.first or {}
         return isinstance(first.get("messages"), list) or _is_message_list(head)
 
-    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Parsed | Rejected]:
+    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
         build = partial(read_conversation, context=context)
         try:
             whole = _is_message_list(read_head(stream))

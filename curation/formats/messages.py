@@ -20,6 +20,7 @@ from curation.formats.document import (
     text_part,
     text_parts,
 )
+from curation.formats.media import read_media
 
 ROLES = {
     "system": "system",
@@ -165,6 +166,8 @@ def _read_part(part: Any) -> Part:
     kind, text = part.get("type"), part.get("text", part.get("value"))
     if kind in _TEXT_TYPES and (text is None or isinstance(text, str)):
         return text_part(text or "")
+    if media := read_media(part):
+        return media
     kept = {key: value for key, value in part.items() if key != "text" or isinstance(value, str)}
     return Part.model_validate(kept | {"type": kind if isinstance(kind, str) else "unknown"})
 

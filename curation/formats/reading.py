@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from pydantic import ValidationError
 
-from curation.formats.base import FormatError, Head, Layout, Parsed, RecordError, Rejected
+from curation.formats.base import FormatError, Found, Head, Layout, Parsed, ParsedPair, RecordError, Rejected
 from curation.formats.containers import ContainerError, open_container
 from curation.formats.decoding import BOM, EXCERPT, MAX_RECORD, Loader, Record, as_record, excerpt_of
 from curation.formats.document import Document
@@ -18,24 +18,36 @@ from curation.formats.scanning import Scanner
 _HEAD = 2**20
 _CHUNK = 2**20
 
-Build = Callable[[Record], tuple[Document, list[str]]]
-"""Makes a document, and warnings, of a record; raises RecordError, or pydantic's ValidationError, for a bad one."""
+
+class Preference(NamedTuple):
+    """Two documents of one task, of which the first was preferred."""
+
+    chosen: Document
+    rejected: Document
 
 
-def parse_records(stream: BinaryIO, build: Build) -> Iterator[Parsed | Rejected]:
+Build = Callable[[Record], tuple[Document | Preference, list[str]]]
+"""Makes a document or a preference, and warnings, of a record; raises RecordError or pydantic's ValidationError."""
+
+
+def parse_records(stream: BinaryIO, build: Build) -> Iterator[Found]:
     """Every record through `build`, which raises RecordError, or pydantic's ValidationError, for a bad one."""
     for record in read_records(stream):
         yield record if isinstance(record, Rejected) else build_record(record, build)
 
 
-def build_record(record: Record, build: Build) -> Parsed | Rejected:
+def build_record(record: Record, build: Build) -> Found:
+    """What `build` makes of a record, its complaint turned into a Rejected."""
     try:
-        document, warnings = build(record)
+        built, warnings = build(record)
     except RecordError as error:
         return Rejected(record.index, str(error), record.raw)
     except ValidationError as error:
         return Rejected(record.index, describe_invalid(error), record.raw)
-    return Parsed(document, record.index, (*record.warnings, *warnings))
+    said = (*record.warnings, *warnings)
+    if isinstance(built, Preference):
+        return ParsedPair(built.chosen, built.rejected, record.index, said)
+    return Parsed(built, record.index, said)
 
 
 def describe_invalid(error: ValidationError) -> str:
@@ -53,8 +65,8 @@ def read_head(stream: BinaryIO) -> Head:
         raw = open_container(stream).read(_HEAD)
     except ContainerError as error:
         raise FormatError(f"The file cannot be read: {error}.") from error
-    first = next((item.value for item in itertools.islice(read_records(stream), 20) if isinstance(item, Record)), None)
-    return Head(raw=raw, layout=find_layout(raw), first=first)
+    records = [item.value for item in itertools.islice(read_records(stream), 20) if isinstance(item, Record)]
+    return Head(raw=raw, layout=find_layout(raw), first=next(iter(records), None), records=records)
 
 
 def find_layout(head: bytes) -> Layout | None:

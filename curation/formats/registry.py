@@ -1,4 +1,4 @@
-"""The formats that can be imported. A new one is a module beside this and a line in FORMATS."""
+"""The formats that can be imported. A new one is a module beside this and an entry in SPECIFIC or GENERAL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from curation.formats.reading import read_head
 from curation.formats.tau_bench import TauBench
 from curation.formats.whetstone import Whetstone
 
-FORMATS: tuple[Format, ...] = (Whetstone(), Atif(), TauBench(), Chat())
+SPECIFIC: tuple[Format, ...] = (Whetstone(), Atif(), TauBench())
+"""Formats known by keys of their own. A file fits one of them at most."""
+
+GENERAL: tuple[Format, ...] = (Chat(),)
+"""Formats that much else fits too, tried in this order where no specific one fits."""
+
+FORMATS = SPECIFIC + GENERAL
 
 
 def get_format(name: str) -> Format:
@@ -36,7 +42,8 @@ def detect_format(path: Path, filename: str) -> Format:
 def detect_stream(stream: BinaryIO, filename: str) -> Format:
     """The same for an open, seekable binary stream."""
     head = read_head(stream)
-    fitting = [known for known in FORMATS if known.detect(head)]
+    fitting = [known for known in SPECIFIC if known.detect(head)]
+    fitting = fitting or [known for known in GENERAL if known.detect(head)][:1]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

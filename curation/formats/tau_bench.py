@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
-from curation.formats.base import Head, ImportContext, Parsed, RecordError, Rejected, describe_source
+from curation.formats.base import Found, Head, ImportContext, RecordError, describe_source
 from curation.formats.cleaning import clean_text
 from curation.formats.decoding import Record
 from curation.formats.document import Agent, Document, Outcome, Task, Trial, fingerprint_instruction
@@ -28,7 +28,7 @@ class TauBench:
         first = head.first or {}
         return {"traj", "reward", "task_id"} <= first.keys()
 
-    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Parsed | Rejected]:
+    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
         return parse_records(stream, partial(read_attempt, context=context))
 
 

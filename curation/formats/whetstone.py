@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO
 
-from curation.formats.base import Head, ImportContext, Parsed, Rejected
+from curation.formats.base import Found, Head, ImportContext
 from curation.formats.decoding import Record
 from curation.formats.document import Document
 from curation.formats.reading import parse_records
@@ -22,7 +22,7 @@ class Whetstone:
     def detect(self, head: Head) -> bool:
         return is_own(head)
 
-    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Parsed | Rejected]:
+    def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
         return parse_records(stream, partial(_read_document, context=context))
 
 
