@@ -9,6 +9,7 @@ from typing import Any
 
 from curation.formats.base import RecordError, Rejected
 from curation.formats.cleaning import UncleanError, clean_text, clean_value
+from curation.formats.plain_json import NotPlainError, load_plain
 
 MAX_RECORD = 64 * 2**20
 """Bytes (in a list: characters) of one record."""
@@ -70,7 +71,10 @@ class Loader:
 
     def load(self, text: str) -> tuple[Any, tuple[str, ...]]:
         """The one value of a text, cleaned, and what was put right. Raises RecordError."""
-        start = skip_space(text, 0)
+        try:
+            return load_plain(text), ()
+        except NotPlainError:
+            start = skip_space(text, 0)
         try:
             value, end = self.decode(text, start)
         except (ValueError, RecursionError) as error:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION: Final = "ATIF-v1.8"
+
+_MAY_BE_FLOAT = re.compile(rb"[:,\[]-?[0-9]+[.eE]")
 
 
 def _is_none(value: object) -> bool:
@@ -203,13 +207,37 @@ def fingerprint_instruction(text: str) -> str:
 
 
 def hash_document(document: Document) -> str:
-    """sha256 (hex) over what the trajectory is: agent, steps, task, trial and outcome, not where it was read from.
+    """sha256 (hex) over what the trajectory is: agent, steps, task, trial and outcome, not where it was read from."""
+    return hash_plain(document.model_dump(mode="json"))
+
+
+def hash_plain(document: Mapping[str, Any]) -> str:
+    """The same over a document's plain form.
 
     A number hashes the same as 1 and as 1.0, and 1e30 as its digits, since a database may hand back either.
     """
-    content = document.model_dump(mode="json", include={"agent", "steps", "task", "trial", "outcome"})
-    canonical = json.dumps(_unify_numbers(content), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    digest = hashlib.sha256(_write_canonically({key: document[key] for key in ("agent", "steps", "task", "trial")}))
+    digest.update(_write_canonically(document["outcome"]))  # apart, since it alone always has floats
+    return digest.hexdigest()
+
+
+def write_plain(document: Mapping[str, Any]) -> str:
+    """A document's plain form as JSON."""
+    try:
+        return orjson.dumps(document).decode()
+    except TypeError:  # a whole number beyond 64 bits
+        return json.dumps(document, ensure_ascii=False)
+
+
+def _write_canonically(content: Any) -> bytes:
+    """JSON with sorted keys. orjson writes the same bytes as json does, unless there may be floats or large numbers."""
+    try:
+        written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        written = None
+    if written is not None and not _MAY_BE_FLOAT.search(written):
+        return written
+    return json.dumps(_unify_numbers(content), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _unify_numbers(value: Any) -> Any:

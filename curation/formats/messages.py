@@ -21,6 +21,7 @@ from curation.formats.document import (
     text_parts,
 )
 from curation.formats.media import read_media
+from curation.formats.plain_json import NotPlainError, load_plain
 
 ROLES = {
     "system": "system",
@@ -125,10 +126,18 @@ def read_arguments(value: Any) -> tuple[dict[str, Any] | None, str]:
     if not isinstance(value, str):
         return (value if isinstance(value, dict) else None), write_arguments(value)
     try:
+        parsed = load_plain(value)
+    except NotPlainError:
+        return _read_odd_arguments(value), value
+    return (parsed if isinstance(parsed, dict) else None), value
+
+
+def _read_odd_arguments(value: str) -> dict[str, Any] | None:
+    try:
         parsed = json.loads(value, parse_constant=_refuse_constant)
-        return (clean_value(parsed)[0] if isinstance(parsed, dict) else None), value
+        return clean_value(parsed)[0] if isinstance(parsed, dict) else None
     except (ValueError, RecursionError):
-        return None, value
+        return None
 
 
 def write_arguments(value: Any) -> str:

@@ -19,9 +19,12 @@ from curation.formats.decoding import (
     excerpt_of,
     skip_space,
 )
+from curation.formats.plain_json import NotPlainError, load_plain
 
 _MAX_SKIP = 4 * 2**20
 _CHUNK = 256 * 1024
+_MOST_GUESSES = 3
+_OPENING = re.compile(r'\{\s*"(?:[^"\\]|\\.)*"')
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]+|[\]}]+|,', re.DOTALL)
 
 
@@ -35,6 +38,7 @@ class Scanner:
         self._text = ""
         self._position = 0
         self._ended = False
+        self._opening = ""
 
     def read_values(self) -> Iterator[Record | Rejected]:
         """Every value up to the end of the file."""
@@ -74,6 +78,33 @@ class Scanner:
             yield Rejected(index, "there is more after the end of the list", self._rest(), fatal=True)
 
     def _read_value(self, index: int) -> Record | Rejected:
+        return self._read_plain(index) or self._read_carefully(index)
+
+    def _read_plain(self, index: int) -> Record | None:
+        """A plain object of a list whose objects begin with the same key; its end is guessed, and then parsed.
+
+        A slice that parses is the whole object, since no beginning of an object is one itself.
+        """
+        if not self._opening:
+            return None
+        end = self._position
+        for _ in range(_MOST_GUESSES):
+            end = self._text.find(self._opening, end + 1)
+            if end < 0:
+                return None
+            text = self._text[self._position : end].rstrip().removesuffix(",")
+            if not text.endswith("}") or len(text) > MAX_RECORD:
+                continue
+            try:
+                value = load_plain(text)
+            except NotPlainError:
+                continue
+            raw = self._rest()
+            self._position += len(text)
+            return Record(index, value, raw)
+        return None
+
+    def _read_carefully(self, index: int) -> Record | Rejected:
         while True:
             try:
                 value, end = self._loader.decode(self._text, self._position)
@@ -86,6 +117,8 @@ class Scanner:
                 break
             # The value reaches the end of the window, where a number could go on: decode it again with more of it.
         raw = self._rest()
+        opening = _OPENING.match(self._text, self._position)
+        self._opening = opening.group() if opening else ""
         too_large = end - self._position > MAX_RECORD
         self._position = end
         if too_large:

@@ -16,7 +16,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from curation.formats.base import Parsed
-from curation.formats.document import Document, hash_document, text_of
+from curation.formats.document import Document, hash_plain, text_of, write_plain
 from curation.models import Import, Task, Trajectory
 
 COLUMNS = (
@@ -72,6 +72,7 @@ def build_attempt(parsed: Parsed, *, success_threshold: float) -> Attempt:
     """Raises ValueError for a document that cannot be written as JSON."""
     document = parsed.document
     outcome = document.outcome
+    plain = document.model_dump(mode="json")
     return Attempt(
         record_index=parsed.record_index,
         task_key=document.task.id,
@@ -83,11 +84,11 @@ def build_attempt(parsed: Parsed, *, success_threshold: float) -> Attempt:
         reward=outcome.reward,
         success=judge_outcome(document, success_threshold),
         completion=outcome.status,
-        content_hash=hash_document(document),
+        content_hash=hash_plain(plain),
         step_count=len(document.steps),
         tool_call_count=sum(len(step.tool_calls or ()) for step in document.steps),
         character_count=count_characters(document),
-        document=document.model_dump_json(),
+        document=write_plain(plain),
     )
 
 

@@ -96,7 +96,7 @@ def test_no_call_is_answered_twice_and_none_is_skipped_without_reason(calls: lis
         ("", ""),
         ("plain", "plain"),
         ([{"type": "text", "text": "a"}, {"type": "text", "value": "b"}, "c"], "abc"),
-        ([{"type": "image_url", "image_url": {"url": "data:"}}, {"type": "input_text", "text": "x"}], "[image_url]x"),
+        ([{"type": "image_url", "image_url": {"url": "data:"}}, {"type": "input_text", "text": "x"}], "[image]x"),
         ([{"type": "text", "text": None}, {"type": 3, "text": 4}, {"type": []}, 5], "[unknown][unknown]5"),
         ({"ok": True}, '{"ok": true}'),
     ],
