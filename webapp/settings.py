@@ -138,6 +138,10 @@ STORAGES = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = None
+# Folders of this machine that curators may import from, in place; none unless an administrator names them.
+IMPORT_FOLDERS = [*filter(None, os.environ.get("WHETSTONE_IMPORT_FOLDERS", "").split(os.pathsep))]
+# Private hosts that imports may be fetched from all the same: a store in one's own network, say.
+IMPORT_HOSTS = [*filter(None, os.environ.get("WHETSTONE_IMPORT_HOSTS", "").split(","))]
 RUNS_ROOT = HOME / "runs"
 # Base models are directories below these; nothing outside can be named in a launch.
 MODEL_ROOTS = [HOME / "models", *filter(None, os.environ.get("WHETSTONE_MODEL_ROOTS", "").split(os.pathsep))]

@@ -19,7 +19,7 @@ from curation.jobs import run_import
 from curation.models import Import, ImportRejection, JobState, Role, Trajectory
 from curation.permissions import access_project, get_import
 from curation.selectors.imports import list_imports, list_rejections
-from curation.services.imports import KeyReused, create_import, resume_import, stop_import
+from curation.services.imports import ImportOptions, KeyReused, create_import, resume_import, stop_import
 
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The `next` of the page before.")
 KEY = OpenApiParameter(
@@ -88,7 +88,9 @@ class ImportList(APIView):
         fields: dict[str, Any] = form.validated_data
         file, key = fields.pop("file"), request.headers.get("Idempotency-Key", "")
         try:
-            job = create_import(access, file=file, file_name=file.name, idempotency_key=key, **fields)
+            job = create_import(
+                access, file=file, file_name=file.name, idempotency_key=key, options=ImportOptions(**fields)
+            )
         except KeyReused as error:
             raise Conflict(str(error)) from error
         except ValueError as error:

@@ -119,4 +119,6 @@ class Format(Protocol):
 
 
 def describe_source(name: str, context: ImportContext, *, index: int, version: str | None = None) -> SourceFile:
-    return SourceFile(format=name, version=version, file_sha256=context.file_sha256, record_index=index)
+    """Where the record at `index` stands; the file's path too where it came in an archive or a folder."""
+    member = context.filename if context.members else None
+    return SourceFile(format=name, version=version, file_sha256=context.file_sha256, member=member, record_index=index)

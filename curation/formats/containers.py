@@ -53,7 +53,7 @@ class _Limited(io.RawIOBase):
         try:
             data = self._content.read(len(buffer))
         except (EOFError, OSError, zlib.error, zstd.ZstdError) as error:
-            raise ContainerError(f"the packed data is damaged or cut off: {error}") from error
+            raise ContainerError(f"the gzip or zstd data is damaged or cut off: {error}") from error
         self._count += len(data)
         self._check_size()
         buffer[: len(data)] = data

@@ -127,6 +127,7 @@ class SourceFile(_Model):
     format: str
     version: str | None = None
     file_sha256: str | None = None
+    member: str | None = _LEFT_OUT
     record_index: int = 0
 
 

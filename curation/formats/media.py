@@ -1,18 +1,21 @@
 """Images, audio and other media inside content, in the forms that recorders write them, as one kind of part.
 
-A media part has `source`: `{"media_type", "data"}` with base64 text where the recording holds the bytes, or
-`{"media_type", "path"}` where it only names them. `path` is a URL, a file's path, or the address of a stored blob.
+A media part has `source`: `{"media_type", "data"}` with base64 text where the recording holds the bytes,
+`{"media_type", "path"}` where it only names them, and `{"media_type", "blob"}` once its bytes are stored under that
+sha256. `path` is a URL or a file's path, and is kept beside a blob.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from curation.formats.document import Part
+from curation.formats.document import Document, Part
 
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
 _KINDS = {
@@ -57,15 +60,39 @@ def read_media(part: Mapping[str, Any]) -> Part | None:
     return media_part(kind, value) if isinstance(value, str) and value else None
 
 
-def read_data(part: Part) -> tuple[str, bytes] | None:
-    """(media type, bytes) of a part that holds its bytes; None for any other, and where they are not base64."""
-    source = (part.model_extra or {}).get("source")
-    if not isinstance(source, Mapping) or not isinstance(source.get("data"), str):
-        return None
-    try:
-        return str(source.get("media_type") or ""), base64.b64decode(source["data"], validate=True)
-    except (binascii.Error, ValueError):
-        return None
+@dataclass(frozen=True)
+class Media:
+    """The bytes of one part, under their hash."""
+
+    sha256: str
+    media_type: str
+    data: bytes
+
+
+def extract_media(document: Document) -> list[Media]:
+    """Take the bytes out of a document's parts: each then names them by their hash. What is not base64 stays."""
+    extracted = []
+    for part in _media_parts(document):
+        source = (part.model_extra or {}).get("source")
+        if not isinstance(source, Mapping) or not isinstance(source.get("data"), str):
+            continue
+        try:
+            data = base64.b64decode(source["data"])
+        except (binascii.Error, ValueError):
+            continue
+        media = Media(hashlib.sha256(data).hexdigest(), str(source.get("media_type") or ""), data)
+        kept = {key: value for key, value in source.items() if key != "data"}
+        part.source = kept | {"blob": media.sha256}  # type: ignore[attr-defined]  # a key beyond the declared ones
+        extracted.append(media)
+    return extracted
+
+
+def _media_parts(document: Document) -> Iterator[Part]:
+    for step in document.steps:
+        contents = [step.message]
+        if step.observation:
+            contents += [result.content for result in step.observation.results]
+        yield from (part for parts in contents for part in parts if part.type != "text")
 
 
 def _read_source(kind: str, source: Mapping[str, Any]) -> Part | None:

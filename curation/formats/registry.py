@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from curation.formats.archives import list_zip
 from curation.formats.atif import Atif
-from curation.formats.base import Format, FormatError, Head
+from curation.formats.base import Format, FormatError, Head, Layout
 from curation.formats.chat import Chat
+from curation.formats.containers import ContainerError
 from curation.formats.reading import read_head
 from curation.formats.tau_bench import TauBench
 from curation.formats.whetstone import Whetstone
@@ -20,6 +23,17 @@ GENERAL: tuple[Format, ...] = (Chat(),)
 """Formats that much else fits too, tried in this order where no specific one fits."""
 
 FORMATS = SPECIFIC + GENERAL
+
+COMPANIONS = frozenset({"result.json", "report.json", "config.json"})
+"""Names of files that are read beside a recording, and are none themselves."""
+
+
+class UnknownFormatError(FormatError):
+    """A file in no known format. `layout` is how its JSON stands, None where it is no JSON at all."""
+
+    def __init__(self, text: str, layout: Layout | None) -> None:
+        super().__init__(text)
+        self.layout = layout
 
 
 def get_format(name: str) -> Format:
@@ -41,7 +55,7 @@ def detect_format(path: Path, filename: str) -> Format:
 
 def detect_stream(stream: BinaryIO, filename: str) -> Format:
     """The same for an open, seekable binary stream."""
-    head = read_head(stream)
+    head = _read_head(stream)
     fitting = [known for known in SPECIFIC if known.detect(head)]
     fitting = fitting or [known for known in GENERAL if known.detect(head)][:1]
     if len(fitting) == 1:
@@ -49,15 +63,34 @@ def detect_stream(stream: BinaryIO, filename: str) -> Format:
     if fitting:
         names = ", ".join(known.label for known in fitting)
         raise FormatError(f"{filename!r} fits more than one format: {names}. Choose one.")
-    looked_for = "; ".join(f"{known.label} ({known.looks_for})" for known in FORMATS)
-    raise FormatError(f"{filename!r} is in no known format. Found: {_describe(head)}. Looked for: {looked_for}.")
+    found = f"{filename!r} is in no known format. Found: {_describe(head)}. Looked for: {looked_for()}."
+    raise UnknownFormatError(found, head.layout)
+
+
+def looked_for() -> str:
+    """What each format is known by, as one sentence part."""
+    return "; ".join(f"{known.label} ({known.looks_for})" for known in FORMATS)
+
+
+def is_one_recording(stream: BinaryIO) -> bool:
+    """Whether a zip is itself a recording of some format, and no archive of files. Raises FormatError."""
+    head = _read_head(stream)
+    return bool(head.names) and any(known.detect(head) for known in SPECIFIC)
+
+
+def _read_head(stream: BinaryIO) -> Head:
+    try:
+        names = list_zip(stream)
+    except ContainerError as error:
+        raise FormatError(f"The file cannot be read: {error}.") from error
+    return replace(read_head(stream), names=names)
 
 
 def _describe(head: Head) -> str:
     if not head.raw.strip():
         return "an empty file"
-    if head.raw.startswith(b"PK"):
-        return "a zip archive"
+    if head.names:
+        return f"a zip archive of {len(head.names):,} files"
     if head.layout is None:
         return "neither JSON nor JSON lines"
     if head.first is None:

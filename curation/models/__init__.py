@@ -1,6 +1,6 @@
 from curation.models.access import ApiToken, AuditEntry, Membership, Project, Role, User
 from curation.models.dataset import Dataset, DatasetRow, DatasetVersion
-from curation.models.imports import Import, ImportRejection
+from curation.models.imports import Blob, Import, ImportRejection, SavedMapping, Upload
 from curation.models.job import ACTIVE_STATES, Job, JobState
 from curation.models.pair import Judgement, PreferencePair
 from curation.models.queue import Queue, QueueItem, Reservation
@@ -11,6 +11,7 @@ __all__ = [
     "ACTIVE_STATES",
     "ApiToken",
     "AuditEntry",
+    "Blob",
     "Dataset",
     "DatasetRow",
     "DatasetVersion",
@@ -28,8 +29,10 @@ __all__ = [
     "Review",
     "Revision",
     "Role",
+    "SavedMapping",
     "StepLabel",
     "Task",
     "Trajectory",
+    "Upload",
     "User",
 ]

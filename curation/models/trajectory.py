@@ -46,6 +46,7 @@ class Trajectory(models.Model):
         SELF_EXPLORATION = "self-exploration", "Self-exploration"
         MULTI_AGENT = "multi-agent", "Multi-agent"
         HUMAN = "human", "Human"
+        INSTRUCTION = "instruction", "General instruction data"
 
     class Completion(models.TextChoices):
         COMPLETED = "completed", "Completed"

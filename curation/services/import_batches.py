@@ -15,7 +15,6 @@ from django.db import DataError, connection, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from curation.formats.base import Parsed
 from curation.formats.document import Document, hash_plain, text_of, write_plain
 from curation.models import Import, Task, Trajectory
 
@@ -39,10 +38,18 @@ TAKE_IDS = "SELECT nextval(pg_get_serial_sequence('curation_trajectory', 'id')) 
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """A parsed record in the form it is stored in. `document` is JSON."""
+class Place:
+    """Where a record stands: its number in its file, and that file's path in an archive or a folder."""
 
     record_index: int
+    member: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A document in the form it is stored in. `document` is JSON."""
+
+    place: Place
     task_key: str
     task_dataset: str
     task_fingerprint: str
@@ -68,13 +75,12 @@ class Written:
     refused: tuple[tuple[Attempt, str], ...] = ()
 
 
-def build_attempt(parsed: Parsed, *, success_threshold: float) -> Attempt:
+def build_attempt(document: Document, place: Place, *, success_threshold: float) -> Attempt:
     """Raises ValueError for a document that cannot be written as JSON."""
-    document = parsed.document
     outcome = document.outcome
     plain = document.model_dump(mode="json")
     return Attempt(
-        record_index=parsed.record_index,
+        place=place,
         task_key=document.task.id,
         task_dataset=document.task.dataset or "",
         task_fingerprint=document.task.fingerprint,

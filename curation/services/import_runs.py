@@ -11,18 +11,25 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
-from django.core.files.base import File
 from django.core.files.storage import default_storage
+from django.db.models import Exists, OuterRef
 
-from curation.formats.base import ImportContext, Parsed, Rejected
+from curation.formats.base import ImportContext, ParsedPair, Rejected
 from curation.formats.cleaning import clean_text
-from curation.formats.registry import get_format
-from curation.models import Import, ImportRejection, JobState, Trajectory
+from curation.formats.document import Document
+from curation.formats.media import Media, extract_media
+from curation.formats.redaction import Redactor
+from curation.formats.sources import LeftOut, Located, Source
+from curation.models import Import, ImportRejection, JobState, PreferencePair, Task, Trajectory
+from curation.services.blobs import store_media
 from curation.services.difficulty import update_difficulty
-from curation.services.import_batches import Attempt, build_attempt, find_shared_keys, write_batch
+from curation.services.import_batches import Attempt, Place, build_attempt, find_shared_keys, write_batch
+from curation.services.import_pairs import PairOfAttempts, pair_attempts, write_pairs
+from curation.services.imports import find_chosen, open_folder
 from curation.services.jobs import JobLost, JobStopped, beat_job, claim_job, end_job
 
 logger = logging.getLogger(__name__)
@@ -32,7 +39,10 @@ BATCH_CHARACTERS = 16 * 2**20
 BATCH_SECONDS = 3.0
 MOST_REJECTIONS = 10_000
 MOST_WARNINGS = 100
-LONGEST_RAW = 4000
+LONGEST_RAW = 2**20
+MOST_RAW = 64 * 2**20
+"""Characters of rejected records that one import keeps for download; of the others it keeps the beginning."""
+SHORT_RAW = 500
 REPEATED = re.compile(r" \(\d+ times\)$")
 
 Watch = Callable[[Import], None]
@@ -40,9 +50,11 @@ Watch = Callable[[Import], None]
 
 @dataclass
 class Batch:
-    """Records that were read and not written yet."""
+    """Records that were read and not written yet. `pairs` are two places in `attempts`: chosen, then rejected."""
 
     attempts: list[Attempt] = field(default_factory=list)
+    pairs: list[PairOfAttempts] = field(default_factory=list)
+    media: list[Media] = field(default_factory=list)
     rejections: list[ImportRejection] = field(default_factory=list)
     characters: int = 0
     begun: float = field(default_factory=time.monotonic)
@@ -64,26 +76,30 @@ class Report:
     parsed: int = 0
     rejected: int = 0
     cut_off: str = ""
+    raw_kept: int = 0
     task_ids: set[int] = field(default_factory=set)
     warnings: Counter[str] = field(default_factory=Counter)
-    first_records: dict[str, int | None] = field(default_factory=dict)
+    first_places: dict[str, Place | None] = field(default_factory=dict)
+    redactions: Counter[str] = field(default_factory=Counter)
 
-    def warn(self, text: str, record_index: int | None, *, times: int = 1) -> None:
+    def warn(self, text: str, place: Place | None, *, times: int = 1) -> None:
         text = clean_text(REPEATED.sub("", text))[0]
         self.warnings[text] += times
-        self.first_records.setdefault(text, record_index)
+        self.first_places.setdefault(text, place)
 
     def as_fields(self) -> dict[str, Any]:
         """Fields of Import. What was read and is not ours was there before, or stood in the file twice."""
-        warnings = [
-            {"text": text, "count": count, "first": self.first_records[text]}
-            for text, count in self.warnings.most_common(MOST_WARNINGS)
-        ]
+        warnings = []
+        for text, count in self.warnings.most_common(MOST_WARNINGS):
+            place = self.first_places[text]
+            where = {"first": place.record_index, "member": place.member} if place else {"first": None, "member": ""}
+            warnings.append({"text": text, "count": count, **where})
         return {
             "imported": self.imported,
             "unchanged": max(0, self.parsed - self.imported),
             "rejected": self.rejected,
             "warnings": warnings,
+            "redactions": dict(self.redactions),
         }
 
 
@@ -97,10 +113,12 @@ def run_import(pk: int, *, watch: Watch | None = None) -> None:
         return
     report = Report(imported=count_imported(job))
     try:
-        with default_storage.open(job.file_path, "rb") as file:
-            for batch in read_batches(job, file, report):
+        with open_source(job) as (source, position):
+            for batch in read_batches(job, source, report):
                 write(job, batch, report)
-                beat_job(job, progress=min(file.tell(), job.file_size), stage="importing", **report.as_fields())
+                share = source.share(position(), job.file_size)
+                progress = min(int(share * job.file_size), job.file_size)
+                beat_job(job, progress=progress, stage="importing", **report.as_fields())
                 if watch:
                     watch(job)
         finish_import(job, report)
@@ -123,39 +141,57 @@ def count_imported(job: Import) -> int:
     return Trajectory.objects.filter(origin=job).count()
 
 
-def read_batches(job: Import, file: File[Any], report: Report) -> Iterator[Batch]:
-    """The file's records, parsed, in batches; at least one batch, which may be empty."""
+@contextmanager
+def open_source(job: Import) -> Iterator[tuple[Source, Callable[[], int]]]:
+    """What the import reads, and a function that says how many bytes of its file were read."""
     context = ImportContext(filename=job.file_name, model=job.model or None, file_sha256=job.file_sha256)
-    threshold = job.project.success_threshold
-    batch = Batch()
-    for record in get_format(job.format).parse(cast("BinaryIO", file), context):
-        if isinstance(record, Rejected):
-            reject(job, batch, report, record_index=record.record_index, reason=record.reason, raw=record.raw)
-            report.cut_off = record.reason if record.fatal else report.cut_off
-        else:
-            _add_parsed(job, batch, report, record=record, threshold=threshold)
-        if batch.is_full:
-            yield batch
-            batch = Batch()
-    yield batch
+    chosen = find_chosen(job.format, job.mapping)
+    if job.folder:
+        yield Source(open_folder(job.folder), context, chosen=chosen), lambda: 0
+        return
+    with default_storage.open(job.file_path, "rb") as file:
+        yield Source(cast("BinaryIO", file), context, chosen=chosen), file.tell
 
 
-def reject(job: Import, batch: Batch, report: Report, *, record_index: int, reason: str, raw: str) -> None:
-    """Count a record that cannot be imported; the first ones are kept to be looked at."""
+def read_batches(job: Import, source: Source, report: Report) -> Iterator[Batch]:
+    """The records, parsed, in batches; at least one batch, which may be empty."""
+    reader = _Reader(job, report)
+    for located in source.read():
+        reader.read(located)
+        if reader.batch.is_full:
+            yield reader.batch
+            reader.batch = Batch()
+    yield reader.batch
+
+
+def reject(job: Import, batch: Batch, report: Report, place: Place, *, reason: str, raw: str) -> None:
+    """Count a record that cannot be imported; the first ones are kept to be looked at and mended."""
     report.rejected += 1
-    if report.rejected <= MOST_REJECTIONS:
-        reason, raw = clean_text(reason)[0], clean_text(raw)[0][:LONGEST_RAW]
-        batch.rejections.append(ImportRejection(origin=job, record_index=record_index, reason=reason, raw=raw))
+    if report.rejected > MOST_REJECTIONS:
+        return
+    raw = clean_text(raw[: LONGEST_RAW if report.raw_kept < MOST_RAW else SHORT_RAW])[0]
+    report.raw_kept += len(raw)
+    batch.rejections.append(
+        ImportRejection(
+            origin=job,
+            member=clean_text(place.member)[0][:1000],
+            record_index=place.record_index,
+            reason=clean_text(reason)[0],
+            raw=raw,
+        )
+    )
 
 
 def write(job: Import, batch: Batch, report: Report) -> None:
+    store_media(job.project_id, batch.media)
     if batch.attempts:
         written = write_batch(job, batch.attempts)
         report.parsed += len(batch.attempts) - len(written.refused)
         report.imported += written.imported
         report.task_ids |= written.task_ids
         for attempt, reason in written.refused:
-            reject(job, batch, report, record_index=attempt.record_index, reason=reason, raw=attempt.document)
+            reject(job, batch, report, attempt.place, reason=reason, raw=attempt.document)
+        write_pairs(job, batch.pairs)
         update_difficulty(job.project, written.task_ids)
     ImportRejection.objects.bulk_create(batch.rejections, ignore_conflicts=True)
 
@@ -169,23 +205,62 @@ def finish_import(job: Import, report: Report) -> None:
             f"a task key that stands for another text as well, kept as a task of its own: {some}", None, times=len(keys)
         )
     report.imported = count_imported(job)
+    tasks = Task.objects.filter(pk__in=report.task_ids)
+    others = Trajectory.objects.filter(task=OuterRef("pk")).exclude(origin=job)
+    fields = report.as_fields() | {
+        "tasks": len(report.task_ids),
+        "known_tasks": tasks.filter(Exists(others)).count(),
+        "pairs": PreferencePair.objects.filter(chosen__trajectory__origin=job, origin="imported").count(),
+    }
     if report.cut_off:
         advice = "What came before it is imported. Mend the file and import it again: only what is new is added."
-        end_job(
-            job, JobState.FAILED, stage="", error=clean_text(report.cut_off)[0], advice=advice, **report.as_fields()
-        )
+        end_job(job, JobState.FAILED, stage="", error=clean_text(report.cut_off)[0], advice=advice, **fields)
     else:
-        end_job(job, JobState.DONE, stage="", progress=job.file_size, **report.as_fields())
+        end_job(job, JobState.DONE, stage="", progress=job.file_size, **fields)
     job.refresh_from_db()
 
 
-def _add_parsed(job: Import, batch: Batch, report: Report, *, record: Parsed, threshold: float) -> None:
-    try:
-        attempt = build_attempt(record, success_threshold=threshold)
-    except ValueError as error:
-        reject(job, batch, report, record_index=record.record_index, reason=f"it cannot be stored: {error}", raw="")
-        return
-    for text in record.warnings:
-        report.warn(text, record.record_index)
-    batch.attempts.append(attempt)
-    batch.characters += len(attempt.document)
+class _Reader:
+    """Turns what was found into what is stored."""
+
+    def __init__(self, job: Import, report: Report) -> None:
+        self.batch = Batch()
+        self._job = job
+        self._report = report
+        self._threshold = job.project.success_threshold
+        self._redactor = Redactor(job.redact) if job.redact else None
+
+    def read(self, located: Located) -> None:
+        found = located.found
+        if isinstance(found, LeftOut):
+            self._report.warn("a file that holds no records was left out", Place(0, located.member))
+            return
+        place = Place(found.record_index, located.member)
+        if isinstance(found, Rejected):
+            self._report.cut_off = found.reason if found.fatal else self._report.cut_off
+            self._reject(place, found.reason, found.raw)
+            return
+        documents = [found.chosen, found.rejected] if isinstance(found, ParsedPair) else [found.document]
+        try:
+            attempts = [self._build(place, document) for document in documents]
+            if isinstance(found, ParsedPair):
+                self.batch.pairs.append(pair_attempts(found, attempts))
+        except ValueError as error:
+            self._reject(place, f"it cannot be stored: {error}", "")
+            return
+        for text in found.warnings:
+            self._report.warn(text, place)
+        self.batch.attempts += attempts
+        self.batch.characters += sum(len(attempt.document) for attempt in attempts)
+
+    def _build(self, place: Place, document: Document) -> Attempt:
+        if self._redactor:
+            document, counts = self._redactor.redact(document)
+            self._report.redactions += counts
+        media = extract_media(document)
+        self.batch.media += media
+        self.batch.characters += sum(len(item.data) for item in media)
+        return build_attempt(document, place, success_threshold=self._threshold)
+
+    def _reject(self, place: Place, reason: str, raw: str) -> None:
+        reject(self._job, self.batch, self._report, place, reason=reason, raw=raw)

@@ -13,7 +13,7 @@ from curation.models import Role, Trajectory
 from curation.permissions import access_project, get_import
 from curation.selectors.imports import list_imports, list_rejections
 from curation.selectors.pages import BadCursor
-from curation.services.imports import create_import, resume_import, stop_import
+from curation.services.imports import ImportOptions, create_import, resume_import, stop_import
 
 
 @require_http_methods(["GET", "POST"])
@@ -24,7 +24,7 @@ def import_list(request: HttpRequest, project: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         file = form.cleaned_data.pop("file")
         try:
-            job = create_import(access, file=file, file_name=file.name, **form.cleaned_data)
+            job = create_import(access, file=file, file_name=file.name, options=ImportOptions(**form.cleaned_data))
         except ValueError as error:
             form.add_error("file", str(error))
         else:

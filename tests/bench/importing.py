@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from curation.models import Trajectory
 from curation.services.import_runs import run_import
-from curation.services.imports import create_import
+from curation.services.imports import ImportOptions, create_import
 from tests.bench.figures import Figure
 from tests.factories import make_project, owner_access
 
@@ -28,7 +28,7 @@ def measure() -> Iterator[Figure]:
     content = orjson.dumps([make_record(number) for number in range(RECORDS)])
     floor = measure_floor(content)
     access = owner_access(make_project())
-    job = create_import(access, file=File(BytesIO(content)), file_name="attempts.json", source="strong-model")
+    job = create_import(access, file=File(BytesIO(content)), file_name="attempts.json", options=ImportOptions())
     begun = time.perf_counter()
     run_import(job.pk)
     seconds = time.perf_counter() - begun

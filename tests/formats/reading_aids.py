@@ -7,14 +7,15 @@ import io
 import json
 from typing import Any
 
-from curation.formats.base import ImportContext, Parsed, Rejected
+from curation.formats.base import ImportContext, Parsed, ParsedPair, Rejected
 from curation.formats.document import Document
 from curation.formats.registry import get_format
 
 
 def parse_bytes(name: str, data: bytes, **context: Any) -> list[Parsed | Rejected]:
-    """Everything a format gives for a file with these bytes."""
-    return list(get_format(name).parse(io.BytesIO(data), ImportContext(**context)))
+    """Everything but pairs that a format gives for a file with these bytes."""
+    found = get_format(name).parse(io.BytesIO(data), ImportContext(**context))
+    return [item for item in found if not isinstance(item, ParsedPair)]
 
 
 def parse_value(name: str, value: Any, **context: Any) -> list[Parsed | Rejected]:

@@ -46,7 +46,6 @@ def test_a_large_single_object_is_found(tmp_path: Path) -> None:
     [
         (b"", "an empty file"),
         (b"hello", "neither JSON nor JSON lines"),
-        (b"PK\x03\x04....", "a zip archive"),
         (b"[1, 2]", "JSON without any object"),
         (b'{"simulations": [], "tasks": []}', "JSON lines, the first object with `simulations`, `tasks`"),
         (b'[{"kind": "x"}]', "a JSON list whose first object has `kind`"),
@@ -61,10 +60,17 @@ def test_an_unknown_format_is_refused_with_what_was_found_and_looked_for(data: b
 
 
 def test_two_formats_that_fit_are_refused_with_both_names() -> None:
-    with pytest.raises(
-        FormatError, match=r"fits more than one format: tau-bench results, OpenAI chat messages. Choose"
-    ):
-        detect(as_lines(ATTEMPT | {"messages": []}))
+    with pytest.raises(FormatError, match=r"fits more than one format: ATIF, tau-bench results. Choose"):
+        detect(as_lines(ATTEMPT | {"schema_version": "1.8", "agent": {}, "steps": []}))
+
+
+def test_a_specific_format_goes_before_a_general_one() -> None:
+    assert detect(as_lines(ATTEMPT | {"messages": []})) == "tau-bench"
+
+
+def test_a_damaged_zip_is_refused() -> None:
+    with pytest.raises(FormatError, match="the zip is damaged or cut off"):
+        detect(b"PK\x03\x04....")
 
 
 def test_damaged_gzip_is_refused() -> None:
@@ -74,5 +80,5 @@ def test_damaged_gzip_is_refused() -> None:
 
 def test_a_format_can_be_named() -> None:
     assert get_format("atif").label == "ATIF"
-    with pytest.raises(FormatError, match=r"There is no format 'xml'\. Known: whetstone, atif, tau-bench, chat"):
+    with pytest.raises(FormatError, match=r"There is no format 'xml'\. Known: whetstone, atif, tau-bench, "):
         get_format("xml")

@@ -12,7 +12,7 @@ from django.core.files.base import File
 from curation.models import Import
 from curation.permissions import Access
 from curation.services.import_runs import run_import
-from curation.services.imports import create_import
+from curation.services.imports import ImportOptions, create_import
 from tests.factories import make_document
 
 
@@ -27,12 +27,13 @@ def as_lines(documents: Iterable[Any]) -> bytes:
     return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
 
 
-def queue_import(access: Access, content: bytes, *, name: str = "attempts.jsonl", **fields: str) -> Import:
-    given = {"source": "strong-model"} | fields
-    return create_import(access, file=File(BytesIO(content)), file_name=name, **given)
+def queue_import(access: Access, content: bytes, *, name: str = "attempts.jsonl", **fields: Any) -> Import:
+    key = fields.pop("idempotency_key", "")
+    options = ImportOptions(**fields)
+    return create_import(access, file=File(BytesIO(content)), file_name=name, options=options, idempotency_key=key)
 
 
-def import_content(access: Access, content: bytes, **fields: str) -> Import:
+def import_content(access: Access, content: bytes, **fields: Any) -> Import:
     """Take the content in and read it at once, as a worker would."""
     job = queue_import(access, content, **fields)
     run_import(job.pk)

@@ -13,12 +13,11 @@ import pytest
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
-from curation.formats.base import Parsed
 from curation.formats.document import Document
 from curation.models import AuditEntry, Import, JobState, Project, Revision, Task, Trajectory
 from curation.permissions import Access
 from curation.services import import_runs, imports
-from curation.services.import_batches import build_attempt, write_batch
+from curation.services.import_batches import Place, build_attempt, write_batch
 from curation.services.imports import stop_import
 from tests.factories import make_document, make_project, owner_access
 from tests.imports.files import as_lines, import_content, make_lines, queue_import
@@ -212,14 +211,14 @@ def test_an_import_that_is_stopped_keeps_what_it_has_and_goes_on_later(
 def test_what_the_database_cannot_hold_is_refused_alone(access: Access) -> None:
     job = queue_import(access, make_lines(3))
     attempts = [
-        build_attempt(Parsed(Document.model_validate(make_document(f"say {number}")), number), success_threshold=1.0)
+        build_attempt(Document.model_validate(make_document(f"say {number}")), Place(number), success_threshold=1.0)
         for number in range(3)
     ]
     attempts[1] = replace(attempts[1], document='{"steps": "\\u0000"}')
     written = write_batch(job, attempts)
     assert written.imported == Trajectory.objects.filter(origin=job).count() == 2
     ((refused, reason),) = written.refused
-    assert refused.record_index == 1
+    assert refused.place == Place(1)
     assert "the database cannot hold it" in reason
 
 

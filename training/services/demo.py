@@ -19,7 +19,7 @@ from curation.models.review import Review
 from curation.permissions import Access
 from curation.services.datasets import create_dataset, create_version, freeze_version
 from curation.services.import_runs import run_import
-from curation.services.imports import create_import
+from curation.services.imports import ImportOptions, create_import
 from curation.services.pairs import choose_sides, judge_pair, propose_pairs
 from curation.services.projects import create_project, save_member
 from curation.services.queues import create_queue, take_next
@@ -76,7 +76,8 @@ def _import_attempts(access: Access) -> None:
         ("weakened.jsonl", Trajectory.Source.SELF_EXPLORATION): [line for line in lines if EXPERT not in line],
     }
     for (name, source), part in parts.items():
-        job = create_import(access, file=File(BytesIO(b"".join(part))), file_name=f"babyai-{name}", source=source)
+        options = ImportOptions(source=source)
+        job = create_import(access, file=File(BytesIO(b"".join(part))), file_name=f"babyai-{name}", options=options)
         run_import(job.pk)
 
 

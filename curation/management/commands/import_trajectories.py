@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from curation.formats.registry import FORMATS
 from curation.models import Import, JobState, Trajectory
 from curation.services.import_runs import run_import
-from curation.services.imports import create_import
+from curation.services.imports import ImportOptions, create_import
 from curation.services.operators import operator_access
 
 REPORT = ("id", "state", "format", "imported", "unchanged", "rejected", "warnings", "error", "advice")
@@ -40,9 +40,7 @@ class Command(BaseCommand):
                     operator_access(options["project"]),
                     file=File(stream),
                     file_name=path.name,
-                    source=options["source"],
-                    format=options["format"],
-                    model=options["model"],
+                    options=ImportOptions(source=options["source"], format=options["format"], model=options["model"]),
                 )
         except (ValueError, OSError) as error:
             raise CommandError(str(error)) from error
