@@ -11,7 +11,7 @@ import atif
 from pydantic import ValidationError
 
 from curation.formats.base import Found, Head, ImportContext, RecordError, describe_source
-from curation.formats.chat import first_request
+from curation.formats.conversations import first_request
 from curation.formats.decoding import Record
 from curation.formats.document import (
     SCHEMA_VERSION,

@@ -1,20 +1,27 @@
-"""OpenAI chat messages: `messages` on each record, or one list of messages that is the whole file."""
+"""OpenAI chat messages: `messages` on each record, or one list of messages that is the whole file.
+
+Fine-tuning files, TRL's SFT and KTO records (`label`), and LLaMA-Factory's images beside the messages are such records.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, BinaryIO
 
-from curation.formats.base import FormatError, Found, Head, ImportContext, RecordError, Rejected, describe_source
-from curation.formats.decoding import Loader, Record
-from curation.formats.document import Agent, Document, Outcome, Step, Task, Trial, fingerprint_instruction, text_of
-from curation.formats.messages import messages_to_steps
-from curation.formats.outcomes import read_index, read_reward, read_rewards, read_task_id
+from curation.formats.base import FormatError, Found, Head, ImportContext, RecordError, Rejected
+from curation.formats.conversations import Conversation, build_document
+from curation.formats.decoding import Record
+from curation.formats.document import Document
+from curation.formats.media import media_part
 from curation.formats.reading import build_record, parse_records, read_head, read_whole
 
 _TASK_KEYS = ("task_id", "instance_id", "item_id")
-_READ_KEYS = {"messages", "tools", "reward", "success", "rewards", "trial", "seed", "model", *_TASK_KEYS}
+_READ_KEYS = {
+    "messages", "tools", "functions", "reward", "success", "label", "rewards", "trial", "seed", "model", "images",
+    *_TASK_KEYS,
+}  # fmt: skip
+_IMAGE = "<image>"
 
 
 class Chat:
@@ -27,7 +34,7 @@ class Chat:
         return isinstance(first.get("messages"), list) or _is_message_list(head)
 
     def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
-        build = partial(read_conversation, context=context)
+        build = partial(read_record, context=context)
         try:
             whole = _is_message_list(read_head(stream))
         except FormatError:
@@ -43,72 +50,67 @@ class Chat:
             yield build_record(Record(0, {"messages": messages}, "", warnings), build)
 
 
-def read_conversation(record: Record, *, context: ImportContext) -> tuple[Document, list[str]]:
+def read_record(record: Record, *, context: ImportContext, format: str = Chat.name) -> tuple[Document, list[str]]:
     """One conversation, with what stands beside its messages: tools, task, trial, model and outcome."""
     value = record.value
     messages = value.get("messages")
     if not isinstance(messages, list) or not messages:
         raise RecordError("it has no list of `messages`")
-    steps, warnings = messages_to_steps(messages)
-    tools, odd_tools = read_tools(value.get("tools"))
-    reward, success, odd_reward = read_reward(value.get("reward"))
-    said = value.get("success")
-    success = said if isinstance(said, bool) else success
-    model = value.get("model")
-    instruction = first_request(steps)
-    fingerprint = fingerprint_instruction(instruction)
-    seed = value.get("seed")
-    kept = {key: item for key, item in value.items() if key not in _READ_KEYS}
-    document = Document(
-        agent=Agent(
-            name="chat agent",
-            model_name=model if model and isinstance(model, str) else context.model,
-            tool_definitions=tools,
-        ),
-        steps=steps,
-        extra=kept or None,
-        source=describe_source(Chat.name, context, index=record.index),
-        task=Task(
-            id=_read_task_id(value) or fingerprint[:16],
-            dataset=context.dataset,
-            fingerprint=fingerprint,
-            instruction=instruction,
-        ),
-        trial=Trial(
-            index=read_index(value.get("trial")),
-            seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
-        ),
-        outcome=Outcome(
-            reward=reward,
-            success=success,
-            rewards=read_rewards(value.get("rewards")),
-            status="unknown" if reward is None and success is None else "completed",
-        ),
+    label = value.get("label")
+    judged = isinstance(label, bool)
+    conversation = Conversation(
+        messages=place_images(messages, value.get("images")),
+        tools=value.get("tools", _as_tools(value.get("functions"))),
+        agent="chat agent",
+        model=value.get("model"),
+        task_id=next((value[key] for key in _TASK_KEYS if value.get(key) not in (None, "")), None),
+        trial=value.get("trial"),
+        seed=value.get("seed"),
+        reward=value.get("reward"),
+        success=value.get("success", label if judged else None),
+        rewards=value.get("rewards"),
+        scorer="label" if judged else None,
+        extra={key: item for key, item in value.items() if key not in _READ_KEYS},
     )
-    return document, warnings + odd_tools + odd_reward
+    return build_document(conversation, format=format, index=record.index, context=context)
 
 
-def first_request(steps: list[Step]) -> str:
-    """The first user text: what the task says where nothing else does."""
-    return next((text_of(step.message) for step in steps if step.actor == "user"), "")
+def place_images(messages: list[Any], images: Any) -> list[Any]:
+    """The messages with the images that stand beside them put in place of `<image>`, in order; the rest at the end.
+
+    As LLaMA-Factory writes them.
+    """
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        return messages
+    left = list(images)
+    placed = [_place_in(message, left) for message in messages]
+    last_user = [message for message in placed if isinstance(message, dict) and message.get("role") == "user"][-1:]
+    for message in last_user if left else []:
+        parts = message["content"] if isinstance(message.get("content"), list) else [message.get("content") or ""]
+        message["content"] = parts + [_image_part(image) for image in left]
+    return placed
 
 
-def read_tools(value: Any) -> tuple[list[dict[str, Any]] | None, list[str]]:
-    """Tool definitions, a list or the JSON text of one, and what was odd about them."""
-    if isinstance(value, str) and value:
-        try:
-            value = Loader().load(value)[0]
-        except RecordError:
-            return None, ["`tools` that are not JSON, left out"]
-    if value is None or value == "":
-        return None, []
-    if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
-        return None, ["`tools` that are not a list of objects, left out"]
-    return value, []
+def _place_in(message: Any, left: list[str]) -> Any:
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, str) or _IMAGE not in content:
+        return dict(message) if isinstance(message, dict) else message
+    first, *others = content.split(_IMAGE)
+    parts: list[Any] = [first] if first else []
+    for text in others:
+        parts += [_image_part(left.pop(0)) if left else _IMAGE] + ([text] if text else [])
+    return message | {"content": parts}
 
 
-def _read_task_id(value: Mapping[str, Any]) -> str | None:
-    return next((name for key in _TASK_KEYS if (name := read_task_id(value.get(key)))), None)
+def _image_part(address: str) -> dict[str, Any]:
+    return media_part("image", address).model_dump(mode="json")
+
+
+def _as_tools(functions: Any) -> Any:
+    """Function definitions in their old place, as tools."""
+    return (
+        [{"type": "function", "function": function} for function in functions] if isinstance(functions, list) else None
+    )
 
 
 def _is_message_list(head: Head) -> bool:

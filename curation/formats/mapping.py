@@ -11,7 +11,7 @@ from jmespath.exceptions import JMESPathError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from curation.formats.base import Found, Head, ImportContext, RecordError
-from curation.formats.chat import read_conversation
+from curation.formats.chat import read_record
 from curation.formats.decoding import Record
 from curation.formats.document import Document
 from curation.formats.messages import ROLES
@@ -91,11 +91,9 @@ class MappedFormat:
         }
         value = {key: item for key, item in taken.items() if item is not None}
         value["messages"] = [self._read_message(number, message) for number, message in enumerate(messages, start=1)]
-        document, warnings = read_conversation(Record(record.index, value, record.raw), context=context)
         top = mapping.messages.partition(".")[0]
-        kept = {key: item for key, item in record.value.items() if key != top}
-        source = document.source.model_copy(update={"format": self.name})
-        return document.model_copy(update={"extra": kept or None, "source": source}), warnings
+        kept = {key: item for key, item in record.value.items() if key != top and key not in value}
+        return read_record(Record(record.index, kept | value, record.raw), context=context, format=self.name)
 
     def _read_message(self, number: int, message: Any) -> Any:
         if not isinstance(message, Mapping):

@@ -51,13 +51,14 @@ def pair_results(call_ids: Sequence[str | None], result_ids: Sequence[str | None
     return [number if number < len(call_ids) else None for number in range(len(result_ids))]
 
 
-def messages_to_steps(messages: Sequence[Any]) -> tuple[list[Step], list[str]]:
+def messages_to_steps(messages: Sequence[Any], *, text_actions: bool = False) -> tuple[list[Step], list[str]]:
     """The steps of a conversation, and what was odd about it.
 
-    An assistant message and the tool messages up to the next assistant message make one step.
+    An assistant message and the tool messages up to the next assistant message make one step. With `text_actions` the
+    agent acts by what it writes, and it is not odd that a result answers no call.
     Raises RecordError for what is not a message.
     """
-    reader = _Reader()
+    reader = _Reader(text_actions=text_actions)
     for number, message in enumerate(messages):
         try:
             reader.read(message)
@@ -184,12 +185,13 @@ def _read_part(part: Any) -> Part:
 class _Reader:
     """Reads messages one by one; the turn that is open collects results until the next assistant message."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, text_actions: bool) -> None:
         self.steps: list[Step] = []
         self.odd: Counter[str] = Counter()
         self._turn: Step | None = None
         self._results: list[ObservationResult] = []
         self._ids: set[str] = set()
+        self._text_actions = text_actions
 
     def read(self, message: Any) -> None:
         if not isinstance(message, Mapping):
@@ -218,9 +220,9 @@ class _Reader:
         calls = step.tool_calls or []
         pairs = pair_results([call.native_id for call in calls], [result.native_id for result in results])
         for result, index in zip(results, pairs, strict=True):
-            if index is None:
+            if index is None and not (self._text_actions and not calls):
                 self.odd["a result that answers no call"] += 1
-            else:
+            if index is not None:
                 result.source_call_id = calls[index].tool_call_id
                 self._compact(result, calls[index])
         step.observation = Observation(results=results)
@@ -270,7 +272,7 @@ class _Reader:
         reasoning = message.get("reasoning_content")
         if agent and reasoning is None and isinstance(extra.get("reasoning"), str):
             reasoning = extra.pop("reasoning")
-        left_out = message.get("trainable") is False or message.get("weight") == 0 or message.get("loss") is False
+        left_out = any(_is_zero(message.get(key)) for key in ("trainable", "loss", "weight", "loss_weight"))
         step = Step(
             step_id=len(self.steps) + 1,
             source="agent" if agent else "system" if kind == "system" else "user",
@@ -283,6 +285,10 @@ class _Reader:
         )
         self.steps.append(step)
         return step
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, bool | int | float) and value == 0
 
 
 def _extra_of(message: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
-from curation.formats.base import Found, Head, ImportContext, RecordError, describe_source
+from curation.formats.base import Found, Head, ImportContext, RecordError
 from curation.formats.cleaning import clean_text
+from curation.formats.conversations import Conversation, build_document
 from curation.formats.decoding import Record
-from curation.formats.document import Agent, Document, Outcome, Task, Trial, fingerprint_instruction
-from curation.formats.messages import messages_to_steps
-from curation.formats.outcomes import read_index, read_reward, read_rewards, read_task_id
+from curation.formats.document import Document
+from curation.formats.outcomes import read_rewards, read_task_id
 from curation.formats.reading import parse_records
 
 _DOMAIN = re.compile(r"(?:^|[-_. ])(airline|retail)(?=[-_. ]|$)", re.IGNORECASE)
@@ -46,33 +46,24 @@ def read_attempt(record: Record, *, context: ImportContext) -> tuple[Document, l
     task_id = read_task_id(value.get("task_id"))
     if task_id is None:
         raise RecordError("its `task_id` is neither a number nor a text")
-    steps, warnings = messages_to_steps(messages)
     model, domain = guess_from_name(context.filename)
-    reward, success, odd = read_reward(value.get("reward"))
-    instruction = _read_instruction(info.get("task"), messages)
-    said = value.get("success")
-    document = Document(
-        agent=Agent(name="tau-bench agent", model_name=context.model or model),
-        steps=steps,
-        extra={"info": info} if info else None,
-        source=describe_source(TauBench.name, context, index=record.index),
-        task=Task(
-            id=task_id,
-            dataset=context.dataset or domain,
-            fingerprint=fingerprint_instruction(instruction),
-            instruction=instruction,
-        ),
-        trial=Trial(index=read_index(value.get("trial"))),
-        outcome=Outcome(
-            reward=reward,
-            success=said if isinstance(said, bool) else success,
-            rewards=_read_rewards(info),
-            status="crashed" if error else "unknown" if reward is None else "completed",
-            error=str(error) if error else None,
-            scorer="tau-bench",
-        ),
+    conversation = Conversation(
+        messages=messages,
+        agent="tau-bench agent",
+        model=context.model or model,
+        task_id=task_id,
+        dataset=domain,
+        instruction=_read_instruction(info.get("task"), messages),
+        trial=value.get("trial"),
+        reward=value.get("reward"),
+        success=value.get("success"),
+        rewards=_read_rewards(info),
+        status="crashed" if error else None,
+        error=error,
+        scorer="tau-bench",
+        extra={"info": info or None},
     )
-    return document, warnings + odd
+    return build_document(conversation, format=TauBench.name, index=record.index, context=context)
 
 
 def guess_from_name(filename: str) -> tuple[str | None, str | None]:
