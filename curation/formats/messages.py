@@ -33,6 +33,7 @@ ROLES = {
     "gpt": "assistant",
     "tool": "tool",
     "function": "tool",
+    "environment": "environment",
 }
 _MESSAGE_KEYS = {"role", "content", "tool_calls", "function_call", "tool_call_id", "reasoning_content", "trainable"}
 _TEXT_TYPES = (None, "text", "input_text", "output_text")
@@ -209,7 +210,7 @@ class _Reader:
                 self.odd["a tool message with no assistant message before it, read as the environment's"] += 1
             elif kind is None:
                 self.odd[f"the unknown role {role[:40]!r}, read as the environment's"] += 1
-            self._add_step(message, kind or "tool")
+            self._add_step(message, kind or "environment")
 
     def close_turn(self) -> None:
         """Give the results of the open turn to its calls."""
