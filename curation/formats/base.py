@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from curation.formats.document import Document, SourceFile
 
-Layout = Literal["array", "lines", "object"]
-"""How records stand in a JSON file: elements of one list, one on each line, or one object that is the whole file."""
+Layout = Literal["array", "lines", "object", "parquet", "csv"]
+"""How records stand: elements of one list, one on each line, one object that is the whole file, or rows of a table."""
 
 
 class FormatError(ValueError):

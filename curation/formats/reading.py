@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from curation.formats.containers import ContainerError, open_container
 from curation.formats.decoding import BOM, EXCERPT, MAX_RECORD, Loader, Record, as_record, excerpt_of
 from curation.formats.document import Document
 from curation.formats.scanning import Scanner
+from curation.formats.tables import is_csv, is_parquet, read_csv, read_parquet
 
 _HEAD = 2**20
 _CHUNK = 2**20
@@ -70,7 +71,9 @@ def read_head(stream: BinaryIO) -> Head:
 
 
 def find_layout(head: bytes) -> Layout | None:
-    """How the records stand, judged by the first bytes; None where it is not JSON."""
+    """How the records stand, judged by the first bytes; None where it is neither JSON nor a table."""
+    if is_parquet(head):
+        return "parquet"
     text = head.decode("utf-8", "replace").removeprefix(BOM).lstrip()
     first, _, rest = text.partition("\n")
     rest = rest.lstrip()
@@ -80,21 +83,27 @@ def find_layout(head: bytes) -> Layout | None:
         return "object"
     if not text.startswith("{") and "\0" in text:
         return None
+    if is_csv(head):
+        return "csv"
     return "lines" if any(line.lstrip().startswith("{") for line in text.splitlines()) else None
 
 
 def read_records(stream: BinaryIO) -> Iterator[Record | Rejected]:
-    """The objects of a JSON file of any layout, plain or gzip. Never raises for what the file holds."""
+    """The objects of a JSON file of any layout or of a table, plain or packed. Never raises for what the file holds."""
     index = 0
     try:
         layout = find_layout(open_container(stream).read(_HEAD))
         content = open_container(stream)
-        if layout == "lines":
+        if layout == "parquet":
+            records = read_parquet(stream)
+        elif layout == "csv":
+            records = read_csv(cast("BinaryIO", content))
+        elif layout == "lines":
             records = _read_lines(content)
         elif layout is not None:
             records = Scanner(content).read_list() if layout == "array" else Scanner(content).read_values()
         else:
-            yield Rejected(0, "the file is neither JSON nor JSON lines", fatal=True)
+            yield Rejected(0, "the file is neither JSON nor JSON lines, nor a table", fatal=True)
             return
         for record in records:
             index = record.index if isinstance(record, Record) else record.record_index

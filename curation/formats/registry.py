@@ -97,5 +97,7 @@ def _describe(head: Head) -> str:
         return "JSON without any object to read in its first records"
     names = ("".join(letter if letter.isprintable() else "\ufffd" for letter in key[:40]) for key in head.first)
     keys = ", ".join(f"`{name}`" for name in islice(names, 12)) or "no keys"
+    if head.layout in ("parquet", "csv"):
+        return f"a table with the columns {keys}"
     place = {"array": "a JSON list whose first object has", "lines": "JSON lines, the first object with"}
     return f"{place.get(head.layout, 'a JSON object with')} {keys}"
