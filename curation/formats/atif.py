@@ -28,6 +28,7 @@ from curation.formats.document import (
     text_of,
     text_parts,
 )
+from curation.formats.harbor import complete_from_trial
 from curation.formats.messages import write_arguments
 from curation.formats.reading import describe_invalid, parse_records
 from curation.formats.whetstone import is_own
@@ -94,7 +95,7 @@ def read_trajectory(record: Record, *, context: ImportContext) -> tuple[Document
         }
         | {key: value[key] for key in _ROOT_KEYS if value.get(key) is not None}
     )
-    return document, []
+    return complete_from_trial(document, context)
 
 
 def document_to_atif(document: Document) -> dict[str, Any]:

@@ -103,13 +103,19 @@ def _pick_branch(lines: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int
         kept.add(id(line))
         parent = line.get("parentUuid")
         line = by_id.get(parent) if isinstance(parent, str) else None
-    replies = {line["message"].get("id") for line in lines if id(line) in kept and line["message"].get("id")}
+    replies = {_reply_id(line) for line in lines if id(line) in kept} - {None}
     branch = [
         line
         for line in lines
-        if id(line) in kept or line["message"].get("id") in replies or not line.get("parentUuid") or _answers(line)
+        if id(line) in kept or _reply_id(line) in replies or not line.get("parentUuid") or _answers(line)
     ]
     return branch, len(lines) - len(branch)
+
+
+def _reply_id(line: Mapping[str, Any]) -> str | None:
+    """The id of the reply that a line is a piece of."""
+    found = line["message"].get("id")
+    return found if isinstance(found, str) else None
 
 
 def _answers(line: Mapping[str, Any]) -> bool:
@@ -130,12 +136,12 @@ def _merge(branch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         message = line["message"]
         if line["type"] == "assistant":
             read = _read_answer(message)
-            same = message.get("id") is not None and message.get("id") == last_id and messages
+            same = _reply_id(line) is not None and _reply_id(line) == last_id and messages
             if same and messages[-1]["role"] == "assistant":
                 _extend(messages[-1], read)
             else:
                 messages.append(read)
-            last_id = message.get("id")
+            last_id = _reply_id(line)
         else:
             messages += _read_user(message)
     return messages
@@ -184,12 +190,12 @@ def _read_user(message: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _group_sides(sides: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """The side chains of a session by the subagent that wrote them."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    roots: dict[Any, str] = {}
+    roots: dict[str, str] = {}
     for line in sides:
-        name = line.get("agentId")
+        own, name = str(line.get("uuid")), line.get("agentId")
         if not isinstance(name, str):
-            name = roots.get(line.get("parentUuid"), str(line.get("uuid")))
-        roots[line.get("uuid")] = name
+            name = roots.get(str(line.get("parentUuid")), own)
+        roots[own] = name
         groups.setdefault(name, []).append(line)
     return groups
 
@@ -234,16 +240,16 @@ def _link(document: Document, branch: list[dict[str, Any]], subagents: Mapping[s
     started = {}
     for line in branch:
         result = line.get("toolUseResult")
-        name = result.get("agentId") if isinstance(result, Mapping) else None
+        name = str(result.get("agentId")) if isinstance(result, Mapping) else ""
         for message in _read_user(line["message"]) if name in subagents else []:
             if message["role"] == "tool":
-                started[message["tool_call_id"]] = name
+                started[str(message["tool_call_id"])] = name
     for step in document.steps:
         natives = {call.tool_call_id: call.native_id for call in step.tool_calls or []}
         for result in step.observation.results if step.observation else []:
-            name = started.get(natives.get(result.source_call_id or ""))
-            if name:
-                result.subagent_trajectory_ref = [{"trajectory_id": name}]
+            started_by = started.get(natives.get(result.source_call_id or "") or "")
+            if started_by:
+                result.subagent_trajectory_ref = [{"trajectory_id": started_by}]
 
 
 def _is_message(line: Mapping[str, Any]) -> bool:

@@ -28,12 +28,10 @@ class Codex:
 
     def detect(self, head: Head) -> bool:
         records = head.records
-        if any(record.get("type") in _TYPES and isinstance(record.get("payload"), dict) for record in records):
+        if any(_kind(record) in _TYPES and isinstance(record.get("payload"), dict) for record in records):
             return True
         first = head.first or {}
-        return {"id", "timestamp"} <= first.keys() and any(
-            isinstance(record.get("type"), str) and record["type"] in _ITEMS for record in records[1:]
-        )
+        return {"id", "timestamp"} <= first.keys() and any(_kind(record) in _ITEMS for record in records[1:])
 
     def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
         lines: list[dict[str, Any]] = []
@@ -140,6 +138,11 @@ def _find_request(messages: list[dict[str, Any]]) -> str | None:
         if message["role"] == "user" and text.strip() and not text.lstrip().startswith(_ABOUT):
             return text
     return None
+
+
+def _kind(record: Mapping[str, Any]) -> str:
+    found = record.get("type")
+    return found if isinstance(found, str) else ""
 
 
 def _list(value: Any) -> list[Any]:

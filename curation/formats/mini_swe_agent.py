@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from curation.formats.base import Found, Head, ImportContext, RecordError
+from curation.formats.cleaning import clean_text
 from curation.formats.conversations import Conversation, build_document
 from curation.formats.decoding import Record
 from curation.formats.document import Document, Status
@@ -44,7 +45,7 @@ def _read_trajectory(record: Record, *, context: ImportContext) -> tuple[Documen
     info = info if isinstance(info, dict) else {}
     end = info.get("exit_status")
     end = end if isinstance(end, str) else ""
-    task_id = value.get("instance_id") or _name_task(context.filename)
+    task_id = value.get("instance_id") or _name_task(clean_text(context.filename)[0])
     read = [_read_message(message) for message in messages]
     acts_by_text = not any(isinstance(message, dict) and message.get("tool_calls") for message in read)
     conversation = Conversation(

@@ -11,7 +11,7 @@ from curation.formats.conversations import Conversation, build_document
 from curation.formats.decoding import Record
 from curation.formats.document import Document, Status
 from curation.formats.openhands_events import Events, read_events
-from curation.formats.reading import build_record, parse_records, read_head, read_records
+from curation.formats.reading import build_record, parse_records, read_first, read_records
 
 _READ = {"instance_id", "instruction", "history", "error", "success", "issue", "instance", "metrics"}
 
@@ -28,7 +28,7 @@ class OpenHands:
         return any(_is_event(event) for event in events)
 
     def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
-        if _is_output(read_head(stream).first or {}):
+        if _is_output(read_first(stream)):
             yield from parse_records(stream, partial(_read_output, context=context))
             return
         events: list[Any] = []

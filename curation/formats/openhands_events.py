@@ -47,7 +47,7 @@ class _Reader:
         self.found = Events()
         self.left_out = 0
         self._reply: tuple[Any, dict[str, Any]] | None = None
-        self._call_ids: dict[Any, Any] = {}
+        self._call_ids: dict[str, Any] = {}
 
     def read(self, event: Mapping[str, Any]) -> None:
         if isinstance(event.get("kind"), str):
@@ -84,7 +84,7 @@ class _Reader:
             if self._reply is None or self._reply[0] != response.get("id"):
                 self._reply = (response.get("id"), dict(answer))
                 self.found.messages.append(self._reply[1])
-            self._call_ids[event.get("id")] = metadata.get("tool_call_id")
+            self._call_ids[str(event.get("id"))] = metadata.get("tool_call_id")
             return
         thought = args.get("thought")
         message: dict[str, Any] = {"role": "assistant", "content": thought if isinstance(thought, str) else ""}
@@ -95,7 +95,7 @@ class _Reader:
         ]
         self.found.messages.append(message)
         self._reply = None
-        self._call_ids[call_id] = None if call_id is None else str(call_id)
+        self._call_ids[str(call_id)] = None if call_id is None else str(call_id)
 
     def _read_observation(self, event: Mapping[str, Any]) -> None:
         if str(event["observation"]) in _ABOUT_SESSION:
@@ -103,7 +103,7 @@ class _Reader:
             return
         metadata = event.get("tool_call_metadata")
         call_id = metadata.get("tool_call_id") if isinstance(metadata, Mapping) else None
-        call_id = call_id or self._call_ids.get(event.get("cause"))
+        call_id = call_id or self._call_ids.get(str(event.get("cause")))
         self._answer(call_id, event.get("content", event.get("message")))
         self._reply = None
 
@@ -143,14 +143,14 @@ class _Reader:
         if not name:
             self.found.warnings.append("a call without the name of its tool")
         call_id = event.get("tool_call_id") or call.get("id") or event.get("id")
-        self._call_ids[event.get("id")] = call_id
+        self._call_ids[str(event.get("id"))] = call_id
         self._reply[1]["tool_calls"].append({"id": call_id, "name": name or "unknown_tool", "arguments": arguments})
 
     def _observe_v1(self, event: Mapping[str, Any]) -> None:
         observation = event.get("observation")
         content = observation.get("content") if isinstance(observation, Mapping) else observation
         content = next((event[key] for key in ("error", "rejection_reason") if event.get(key)), content)
-        call_id = event.get("tool_call_id") or self._call_ids.get(event.get("action_id"))
+        call_id = event.get("tool_call_id") or self._call_ids.get(str(event.get("action_id")))
         if call_id is None and event.get("action_id") is None:
             self._say("environment", content)
         else:

@@ -53,7 +53,7 @@ class React:
         return marks >= {"Thought", "Action"} and _QUESTION.search(text) is not None
 
     def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
-        index = 0
+        index, damaged = 0, False
         try:
             for log in _split_logs(stream):
                 text, replaced = clean_text("".join(log.lines).strip())
@@ -65,8 +65,9 @@ class React:
                     yield build_record(Record(index, {"text": text}, text, warnings), build)
                 index += 1
         except ContainerError as error:
+            damaged = True
             yield Rejected(index, f"the file could not be read further: {error}", fatal=True)
-        if index == 0:
+        if index == 0 and not damaged:
             yield Rejected(0, "it has no line that begins with `Question:`", fatal=True)
 
 

@@ -70,6 +70,14 @@ def read_head(stream: BinaryIO) -> Head:
     return Head(raw=raw, layout=find_layout(raw), first=next(iter(records), None), records=records)
 
 
+def read_first(stream: BinaryIO) -> dict[str, Any]:
+    """The first object of a file; empty where it has none, or cannot be unpacked: its parser says so then."""
+    try:
+        return read_head(stream).first or {}
+    except FormatError:
+        return {}
+
+
 def find_layout(head: bytes) -> Layout | None:
     """How the records stand, judged by the first bytes; None where it is neither JSON nor a table."""
     if is_parquet(head):

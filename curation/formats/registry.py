@@ -11,15 +11,50 @@ from curation.formats.archives import list_zip
 from curation.formats.atif import Atif
 from curation.formats.base import Format, FormatError, Head, Layout
 from curation.formats.chat import Chat
+from curation.formats.claude_code import ClaudeCode
+from curation.formats.codex import Codex
+from curation.formats.completion import Completion
 from curation.formats.containers import ContainerError
+from curation.formats.fireact import FireAct
+from curation.formats.inspect_log import Inspect
+from curation.formats.instruction import Instruction
+from curation.formats.langfuse import Langfuse
+from curation.formats.langsmith import LangSmith
+from curation.formats.mini_swe_agent import MiniSweAgent
+from curation.formats.openai_requests import OpenAIRequests
+from curation.formats.openhands import OpenHands
+from curation.formats.openinference import OpenInference
+from curation.formats.otel import OTel
+from curation.formats.preference import Preferences
+from curation.formats.react import React
 from curation.formats.reading import read_head
+from curation.formats.sharegpt import ShareGPT
+from curation.formats.swe_agent import SweAgent
+from curation.formats.tau2 import Tau2
 from curation.formats.tau_bench import TauBench
 from curation.formats.whetstone import Whetstone
 
-SPECIFIC: tuple[Format, ...] = (Whetstone(), Atif(), TauBench())
+SPECIFIC: tuple[Format, ...] = (
+    Whetstone(),
+    Atif(),
+    Inspect(),
+    MiniSweAgent(),
+    Tau2(),
+    TauBench(),
+    SweAgent(),
+    OpenHands(),
+    FireAct(),
+    OTel(),
+    OpenInference(),
+    Langfuse(),
+    LangSmith(),
+    ClaudeCode(),
+    Codex(),
+    Preferences(),
+)
 """Formats known by keys of their own. A file fits one of them at most."""
 
-GENERAL: tuple[Format, ...] = (Chat(),)
+GENERAL: tuple[Format, ...] = (OpenAIRequests(), ShareGPT(), Chat(), Completion(), Instruction(), React())
 """Formats that much else fits too, tried in this order where no specific one fits."""
 
 FORMATS = SPECIFIC + GENERAL

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from curation.formats.base import Found, Head, ImportContext, RecordError
+from curation.formats.cleaning import clean_text
 from curation.formats.conversations import Conversation, build_document
 from curation.formats.decoding import Record
 from curation.formats.document import Document, Status
@@ -36,7 +37,7 @@ def _read_trajectory(record: Record, *, context: ImportContext) -> tuple[Documen
     value = record.value
     info = value.get("info")
     info = info if isinstance(info, dict) else {}
-    task_id = _name_task(context.filename)
+    task_id = _name_task(clean_text(context.filename)[0])
     status = info.get("exit_status")
     status = status if isinstance(status, str) else ""
     config = value.get("replay_config")

@@ -12,7 +12,7 @@ from curation.formats.conversations import Conversation, build_document
 from curation.formats.decoding import Record, excerpt_of
 from curation.formats.document import Document, Status
 from curation.formats.messages import write_arguments
-from curation.formats.reading import build_record, parse_records, read_head, read_whole
+from curation.formats.reading import build_record, parse_records, read_first, read_whole
 
 _KEYS = {"task_id", "messages", "reward_info"}
 _ENDS: dict[str, Status] = {
@@ -53,7 +53,7 @@ class Tau2:
         return first.keys() >= _KEYS
 
     def parse(self, stream: BinaryIO, context: ImportContext) -> Iterator[Found]:
-        if "simulations" not in (read_head(stream).first or {}):
+        if "simulations" not in (read_first(stream)):
             yield from parse_records(stream, partial(_read_simulation, root={}, context=context))
             return
         try:
@@ -61,7 +61,7 @@ class Tau2:
         except RecordError as error:
             yield Rejected(0, str(error), fatal=True)
             return
-        for index, run in enumerate(root.get("simulations") or []):
+        for index, run in enumerate(_list(root)):
             record = Record(index, run if isinstance(run, dict) else {}, excerpt_of(json.dumps(run)), warnings)
             yield build_record(record, partial(_read_simulation, root=root, context=context))
             warnings = ()
@@ -163,6 +163,11 @@ def _find_instruction(root: Mapping[str, Any], task_id: Any) -> str | None:
                 return "\n".join(f"{key}: {item}" for key, item in told.items() if item is not None)
             return _text(told)
     return None
+
+
+def _list(root: Any) -> list[Any]:
+    found = root.get("simulations") if isinstance(root, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -47,7 +47,7 @@ def test_a_large_single_object_is_found(tmp_path: Path) -> None:
         (b"", "an empty file"),
         (b"hello", "neither JSON nor JSON lines"),
         (b"[1, 2]", "JSON without any object"),
-        (b'{"simulations": [], "tasks": []}', "JSON lines, the first object with `simulations`, `tasks`"),
+        (b'{"solutions": [], "tasks": []}', "JSON lines, the first object with `solutions`, `tasks`"),
         (b'[{"kind": "x"}]', "a JSON list whose first object has `kind`"),
         (b'{"<script>": 1}', "`<script>`"),
     ],
@@ -80,5 +80,5 @@ def test_damaged_gzip_is_refused() -> None:
 
 def test_a_format_can_be_named() -> None:
     assert get_format("atif").label == "ATIF"
-    with pytest.raises(FormatError, match=r"There is no format 'xml'\. Known: whetstone, atif, tau-bench, "):
+    with pytest.raises(FormatError, match=r"There is no format 'xml'\. Known: whetstone, atif, inspect, "):
         get_format("xml")
