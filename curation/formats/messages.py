@@ -36,6 +36,7 @@ ROLES = {
     "environment": "environment",
 }
 _MESSAGE_KEYS = {"role", "content", "tool_calls", "function_call", "tool_call_id", "reasoning_content", "trainable"}
+_WEIGHTS = ("trainable", "loss", "weight", "loss_weight")
 _TEXT_TYPES = (None, "text", "input_text", "output_text")
 
 
@@ -273,7 +274,7 @@ class _Reader:
         reasoning = message.get("reasoning_content")
         if agent and reasoning is None and isinstance(extra.get("reasoning"), str):
             reasoning = extra.pop("reasoning")
-        left_out = any(_is_zero(message.get(key)) for key in ("trainable", "loss", "weight", "loss_weight"))
+        left_out = agent and any(key in message and _is_zero(message[key]) for key in _WEIGHTS)
         step = Step(
             step_id=len(self.steps) + 1,
             source="agent" if agent else "system" if kind == "system" else "user",

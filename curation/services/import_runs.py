@@ -10,7 +10,8 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
@@ -50,19 +51,23 @@ Watch = Callable[[Import], None]
 
 @dataclass
 class Batch:
-    """Records that were read and not written yet. `pairs` are two places in `attempts`: chosen, then rejected."""
+    """Records that were read and not written yet, what was odd about them, and how much of the source was read."""
 
     attempts: list[Attempt] = field(default_factory=list)
     pairs: list[PairOfAttempts] = field(default_factory=list)
     media: list[Media] = field(default_factory=list)
-    rejections: list[ImportRejection] = field(default_factory=list)
+    rejected: list[tuple[Place, str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, Place]] = field(default_factory=list)
+    redactions: Counter[str] = field(default_factory=Counter)
+    cut_off: str = ""
     characters: int = 0
+    share: float = 0.0
     begun: float = field(default_factory=time.monotonic)
 
     @property
     def is_full(self) -> bool:
         return (
-            len(self.attempts) + len(self.rejections) >= BATCH_RECORDS
+            len(self.attempts) + len(self.rejected) >= BATCH_RECORDS
             or self.characters >= BATCH_CHARACTERS
             or time.monotonic() - self.begun >= BATCH_SECONDS
         )
@@ -70,7 +75,7 @@ class Batch:
 
 @dataclass
 class Report:
-    """What one reading of the file has found so far."""
+    """What one reading of the source has found so far, in the batches that were written."""
 
     imported: int
     parsed: int = 0
@@ -114,10 +119,9 @@ def run_import(pk: int, *, watch: Watch | None = None) -> None:
     report = Report(imported=count_imported(job))
     try:
         with open_source(job) as (source, position):
-            for batch in read_batches(job, source, report):
+            for batch in read_ahead(read_batches(job, source, position)):
                 write(job, batch, report)
-                share = source.share(position(), job.file_size)
-                progress = min(int(share * job.file_size), job.file_size)
+                progress = min(int(batch.share * job.file_size), job.file_size)
                 beat_job(job, progress=progress, stage="importing", **report.as_fields())
                 if watch:
                     watch(job)
@@ -153,47 +157,68 @@ def open_source(job: Import) -> Iterator[tuple[Source, Callable[[], int]]]:
         yield Source(cast("BinaryIO", file), context, chosen=chosen), file.tell
 
 
-def read_batches(job: Import, source: Source, report: Report) -> Iterator[Batch]:
-    """The records, parsed, in batches; at least one batch, which may be empty."""
-    reader = _Reader(job, report)
+def read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, each parsed by a thread while the database takes the one before."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+def read_batches(job: Import, source: Source, position: Callable[[], int]) -> Iterator[Batch]:
+    """The records, parsed, in batches; at least one batch, which may be empty. Reading them asks no database."""
+    return _fill(_Reader(redact=job.redact, threshold=job.project.success_threshold), source, position, job.file_size)
+
+
+def _fill(reader: _Reader, source: Source, position: Callable[[], int], size: int) -> Iterator[Batch]:
     for located in source.read():
         reader.read(located)
         if reader.batch.is_full:
+            reader.batch.share = source.share(position(), size)
             yield reader.batch
             reader.batch = Batch()
+    reader.batch.share = 1.0
     yield reader.batch
 
 
-def reject(job: Import, batch: Batch, report: Report, place: Place, *, reason: str, raw: str) -> None:
-    """Count a record that cannot be imported; the first ones are kept to be looked at and mended."""
-    report.rejected += 1
-    if report.rejected > MOST_REJECTIONS:
-        return
-    raw = clean_text(raw[: LONGEST_RAW if report.raw_kept < MOST_RAW else SHORT_RAW])[0]
-    report.raw_kept += len(raw)
-    batch.rejections.append(
-        ImportRejection(
-            origin=job,
-            member=clean_text(place.member)[0][:1000],
-            record_index=place.record_index,
-            reason=clean_text(reason)[0],
-            raw=raw,
-        )
-    )
-
-
 def write(job: Import, batch: Batch, report: Report) -> None:
+    """Store a batch, and take what was odd about it into the report."""
+    for text, place in batch.warnings:
+        report.warn(text, place)
+    report.cut_off = batch.cut_off or report.cut_off
+    report.redactions += batch.redactions
     store_media(job.project_id, batch.media)
     if batch.attempts:
         written = write_batch(job, batch.attempts)
         report.parsed += len(batch.attempts) - len(written.refused)
         report.imported += written.imported
         report.task_ids |= written.task_ids
-        for attempt, reason in written.refused:
-            reject(job, batch, report, attempt.place, reason=reason, raw=attempt.document)
+        batch.rejected += [(attempt.place, reason, attempt.document) for attempt, reason in written.refused]
         write_pairs(job, batch.pairs)
         update_difficulty(job.project, written.task_ids)
-    ImportRejection.objects.bulk_create(batch.rejections, ignore_conflicts=True)
+    _write_rejections(job, batch, report)
+
+
+def _write_rejections(job: Import, batch: Batch, report: Report) -> None:
+    """Count the records that cannot be imported; the first ones are kept to be looked at and mended."""
+    rows = []
+    for place, reason, raw in batch.rejected:
+        report.rejected += 1
+        if report.rejected > MOST_REJECTIONS:
+            continue
+        raw = clean_text(raw[: LONGEST_RAW if report.raw_kept < MOST_RAW else SHORT_RAW])[0]
+        report.raw_kept += len(raw)
+        rows.append(
+            ImportRejection(
+                origin=job,
+                member=clean_text(place.member)[0][:1000],
+                record_index=place.record_index,
+                reason=clean_text(reason)[0],
+                raw=raw,
+            )
+        )
+    ImportRejection.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def finish_import(job: Import, report: Report) -> None:
@@ -223,22 +248,20 @@ def finish_import(job: Import, report: Report) -> None:
 class _Reader:
     """Turns what was found into what is stored."""
 
-    def __init__(self, job: Import, report: Report) -> None:
+    def __init__(self, *, redact: Sequence[str], threshold: float) -> None:
         self.batch = Batch()
-        self._job = job
-        self._report = report
-        self._threshold = job.project.success_threshold
-        self._redactor = Redactor(job.redact) if job.redact else None
+        self._threshold = threshold
+        self._redactor = Redactor(redact) if redact else None
 
     def read(self, located: Located) -> None:
         found = located.found
         if isinstance(found, LeftOut):
-            self._report.warn("a file that holds no records was left out", Place(0, located.member))
+            self.batch.warnings.append(("a file that holds no records was left out", Place(0, located.member)))
             return
         place = Place(found.record_index, located.member)
         if isinstance(found, Rejected):
-            self._report.cut_off = found.reason if found.fatal else self._report.cut_off
-            self._reject(place, found.reason, found.raw)
+            self.batch.cut_off = found.reason if found.fatal else self.batch.cut_off
+            self.batch.rejected.append((place, found.reason, found.raw))
             return
         documents = [found.chosen, found.rejected] if isinstance(found, ParsedPair) else [found.document]
         try:
@@ -246,21 +269,17 @@ class _Reader:
             if isinstance(found, ParsedPair):
                 self.batch.pairs.append(pair_attempts(found, attempts))
         except ValueError as error:
-            self._reject(place, f"it cannot be stored: {error}", "")
+            self.batch.rejected.append((place, f"it cannot be stored: {error}", ""))
             return
-        for text in found.warnings:
-            self._report.warn(text, place)
+        self.batch.warnings += [(text, place) for text in found.warnings]
         self.batch.attempts += attempts
         self.batch.characters += sum(len(attempt.document) for attempt in attempts)
 
     def _build(self, place: Place, document: Document) -> Attempt:
         if self._redactor:
             document, counts = self._redactor.redact(document)
-            self._report.redactions += counts
+            self.batch.redactions += counts
         media = extract_media(document)
         self.batch.media += media
         self.batch.characters += sum(len(item.data) for item in media)
         return build_attempt(document, place, success_threshold=self._threshold)
-
-    def _reject(self, place: Place, reason: str, raw: str) -> None:
-        reject(self._job, self.batch, self._report, place, reason=reason, raw=raw)
