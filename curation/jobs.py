@@ -5,12 +5,17 @@ from __future__ import annotations
 from celery import shared_task
 from celery.contrib.django.task import DjangoTask
 
-from curation.services import datasets, import_runs
+from curation.services import datasets, import_runs, uploads
 
 
 @shared_task(base=DjangoTask)
 def run_import(pk: int) -> None:
     import_runs.run_import(pk)
+
+
+@shared_task(base=DjangoTask)
+def fetch_upload(pk: int) -> None:
+    uploads.fetch_upload(pk)
 
 
 @shared_task(base=DjangoTask)

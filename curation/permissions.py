@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from curation.models import (
     ApiToken,
+    Blob,
     Dataset,
     DatasetVersion,
     Import,
@@ -28,6 +29,7 @@ from curation.models import (
     Role,
     Task,
     Trajectory,
+    Upload,
     User,
 )
 
@@ -103,6 +105,18 @@ def get_task(access: Access, pk: int) -> Task:
 
 def get_import(access: Access, pk: int) -> Import:
     return _get(Import.objects.filter(project=access.project), pk, "import")
+
+
+def get_upload(access: Access, pk: int) -> Upload:
+    """One of the caller's own: nobody else sees what is still on its way in."""
+    return _get(Upload.objects.filter(project=access.project, created_by=access.user), pk, "upload")
+
+
+def get_blob(access: Access, sha256: str) -> Blob:
+    found = Blob.objects.filter(project=access.project, sha256=sha256).first()
+    if found is None:
+        raise Http404("No such blob in this project.")
+    return found
 
 
 def get_trajectory(access: Access, pk: int) -> Trajectory:

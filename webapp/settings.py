@@ -138,6 +138,7 @@ STORAGES = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = None
+UPLOADS_ROOT = HOME / "uploads"
 # Folders of this machine that curators may import from, in place; none unless an administrator names them.
 IMPORT_FOLDERS = [*filter(None, os.environ.get("WHETSTONE_IMPORT_FOLDERS", "").split(os.pathsep))]
 # Private hosts that imports may be fetched from all the same: a store in one's own network, say.
@@ -177,6 +178,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.MultiPartParser"],
+    "URL_FORMAT_OVERRIDE": None,  # `format` names an export's format
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
     "DEFAULT_THROTTLE_RATES": {"user": "600/minute"},

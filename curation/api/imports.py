@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from curation.api.problems import Conflict
+from curation.formats.redaction import KINDS
 from curation.import_forms import FORMAT_CHOICES
 from curation.jobs import run_import
 from curation.models import Import, ImportRejection, JobState, Role, Trajectory
@@ -35,24 +36,35 @@ class ImportSerializer(serializers.ModelSerializer[Import]):
         model = Import
         fields = [
             "id", "state", "file_name", "file_sha256", "file_size", "format", "model", "source", "imported",
-            "unchanged", "rejected", "warnings", "progress", "progress_total", "stage", "error", "advice",
-            "created_at", "started_at", "finished_at", "created_by",
+            "unchanged", "rejected", "pairs", "tasks", "known_tasks", "redact", "redactions", "undone_at", "warnings",
+            "progress", "progress_total", "stage", "error", "advice", "created_at", "started_at", "finished_at",
+            "created_by",
         ]  # fmt: skip
 
 
-class UploadSerializer(serializers.Serializer[Any]):
-    file = serializers.FileField(allow_empty_file=True)
+class OptionsSerializer(serializers.Serializer[Any]):
+    """What a person says of what they import; `mapping` says where the fields stand, where it is in no format."""
+
     format = serializers.ChoiceField(choices=FORMAT_CHOICES, required=False, allow_blank=True)
     model = serializers.CharField(max_length=120, required=False, allow_blank=True)
     source = serializers.ChoiceField(  # type: ignore[assignment]  # a declared field, no attribute of the serializer
         choices=Trajectory.Source.choices, default=Trajectory.Source.STRONG_MODEL
     )
+    redact = serializers.MultipleChoiceField(choices=list(KINDS.items()), required=False)
+    mapping = serializers.JSONField(required=False, allow_null=True)
+
+    def validate_redact(self, value: set[str]) -> list[str]:
+        return sorted(value)
+
+
+class UploadSerializer(OptionsSerializer):
+    file = serializers.FileField(allow_empty_file=True)
 
 
 class RejectionSerializer(serializers.ModelSerializer[ImportRejection]):
     class Meta:
         model = ImportRejection
-        fields = ["record_index", "reason", "raw"]
+        fields = ["member", "record_index", "reason", "raw"]
 
 
 class ImportPageSerializer(serializers.Serializer[Any]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import StreamingHttpResponse
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,6 +19,7 @@ from curation.models import Revision, Trajectory
 from curation.permissions import access_project, get_revision, get_trajectory, require_correction
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import ORDERS, list_revisions, list_trajectories
+from curation.selectors.trajectory_exports import WRITERS, stream_trajectories
 from curation.services.corrections import EditConflict, correct_trajectory, parse_edit
 
 
@@ -95,6 +97,31 @@ class TrajectoryList(APIView):
         return Response({"results": TrajectorySerializer(page.rows, many=True).data, "next": page.next})
 
 
+class TrajectoryExport(APIView):
+    @extend_schema(
+        operation_id="v1_projects_trajectories_export",
+        parameters=[
+            OpenApiParameter("format", OpenApiTypes.STR, enum=list(WRITERS), description="atif unless it is named."),
+            *(OpenApiParameter(name, OpenApiTypes.STR) for name in sorted(FILTER_NAMES)),
+        ],
+        responses={(200, "application/x-ndjson"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, project: str) -> StreamingHttpResponse:
+        """The newest revision of every trajectory that fits, one JSON object on each line."""
+        access = access_project(request, project)
+        unknown = sorted(set(request.query_params) - FILTER_NAMES - {"format"})
+        if unknown:
+            raise serializers.ValidationError({unknown[0]: "There is no such filter."})
+        chosen = TrajectoryFilter(read_conditions(request.query_params), queryset=list_trajectories(access))
+        if not chosen.is_valid():
+            raise serializers.ValidationError(chosen.errors)
+        try:
+            lines = stream_trajectories(chosen.qs, request.query_params.get("format", "atif"))
+        except ValueError as error:
+            raise serializers.ValidationError({"format": str(error)}) from error
+        return StreamingHttpResponse(lines, content_type="application/x-ndjson")
+
+
 class TrajectoryDetail(APIView):
     @extend_schema(responses=TrajectorySerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
@@ -136,6 +163,7 @@ class RevisionDocument(APIView):
 
 routes: list[URLPattern] = [
     path("trajectories/", TrajectoryList.as_view(), name="api-trajectory-list"),
+    path("trajectories/export.jsonl", TrajectoryExport.as_view(), name="api-trajectory-export"),
     path("trajectories/<int:pk>/", TrajectoryDetail.as_view(), name="api-trajectory-detail"),
     path("trajectories/<int:pk>/revisions/", RevisionList.as_view(), name="api-revision-list"),
     path("trajectories/<int:pk>/revisions/<int:number>/", RevisionDocument.as_view(), name="api-revision-document"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import datasets, imports, pairs, projects, queues, trajectories
+from curation.api import datasets, import_records, imports, pairs, projects, queues, trajectories
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -13,6 +13,7 @@ urlpatterns = [
         include(
             [
                 *projects.routes,
+                *import_records.routes,
                 *imports.routes,
                 *trajectories.routes,
                 *queues.routes,

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import atif
 from pydantic import ValidationError
 
+from curation.formats.atif_media import attach_media, write_part
 from curation.formats.base import Found, Head, ImportContext, RecordError, describe_source
 from curation.formats.conversations import first_request
 from curation.formats.decoding import Record
@@ -95,7 +96,13 @@ def read_trajectory(record: Record, *, context: ImportContext) -> tuple[Document
         }
         | {key: value[key] for key in _ROOT_KEYS if value.get(key) is not None}
     )
+    attach_media(document, context)
     return complete_from_trial(document, context)
+
+
+def subagent_steps(value: Mapping[str, Any]) -> list[Step]:
+    """The steps of a subagent's trajectory, which stands in a document in ATIF's form."""
+    return [_read_step(step) for step in value.get("steps") or []]
 
 
 def document_to_atif(document: Document) -> dict[str, Any]:
@@ -231,7 +238,7 @@ def _write_content(parts: list[Part], form: ContentForm) -> str | list[dict[str,
         return None
     if form == "text" and all(part.type == "text" for part in parts):
         return text_of(parts)
-    return [part.model_dump(mode="json") for part in parts]
+    return [write_part(part) for part in parts]
 
 
 def _native_id(call: ToolCall) -> str:

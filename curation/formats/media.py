@@ -72,7 +72,7 @@ class Media:
 def extract_media(document: Document) -> list[Media]:
     """Take the bytes out of a document's parts: each then names them by their hash. What is not base64 stays."""
     extracted = []
-    for part in _media_parts(document):
+    for part in media_parts(document):
         source = (part.model_extra or {}).get("source")
         if not isinstance(source, Mapping) or not isinstance(source.get("data"), str):
             continue
@@ -87,7 +87,8 @@ def extract_media(document: Document) -> list[Media]:
     return extracted
 
 
-def _media_parts(document: Document) -> Iterator[Part]:
+def media_parts(document: Document) -> Iterator[Part]:
+    """Every part of a document that is not text."""
     for step in document.steps:
         contents = [step.message]
         if step.observation:

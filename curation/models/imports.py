@@ -10,7 +10,7 @@ from curation.models.job import Job
 
 
 class Upload(models.Model):
-    """A file on its way in, piece by piece or from a URL, until it is complete, looked at, and imported."""
+    """A file on its way in, piece by piece or from a URL, or a folder: until it is looked at, and imported."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="uploads")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
@@ -19,6 +19,7 @@ class Upload(models.Model):
     file_size = models.BigIntegerField(null=True, blank=True)
     received = models.BigIntegerField(default=0, help_text="Bytes that arrived.")
     url = models.URLField(max_length=2000, blank=True, help_text="Where it is fetched from.")
+    folder = models.CharField(max_length=1000, blank=True, help_text="A folder of the server, read in place.")
     error = models.TextField(blank=True)
     complete = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)

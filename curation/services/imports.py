@@ -19,7 +19,7 @@ from curation.formats.mapping import FieldMapping, MappedFormat
 from curation.formats.redaction import KINDS
 from curation.formats.registry import get_format
 from curation.formats.sources import ARCHIVE, Source
-from curation.models import Import, Trajectory
+from curation.models import Import, SavedMapping, Trajectory
 from curation.permissions import Access
 from curation.services.audit import record_action
 from curation.services.jobs import request_stop, requeue_job
@@ -170,6 +170,15 @@ def open_folder(folder: str) -> Path:
     return path
 
 
+def save_mapping(access: Access, name: str, mapping: dict[str, Any]) -> SavedMapping:
+    """Keep a mapping under a name; the same name again replaces it."""
+    values = {"mapping": mapping, "created_by": access.user}
+    saved, _ = SavedMapping.objects.update_or_create(
+        project=access.project, name=clean_text(name.strip())[0][:120], defaults=values
+    )
+    return saved
+
+
 def stop_import(access: Access, job: Import) -> None:
     """Ask an import to stop after its current batch. Raises ValueError where it has ended."""
     if not request_stop(job):
@@ -179,6 +188,8 @@ def stop_import(access: Access, job: Import) -> None:
 
 def resume_import(access: Access, job: Import) -> None:
     """Put a stopped or failed import back to the queue. Raises ValueError for one that is neither."""
+    if job.undone_at:
+        raise ValueError("This import was undone; import the file again.")
     if not requeue_job(job):
         raise ValueError("Only an import that stopped or failed can go on.")
     record_action(access, "import.resume", job.pk)

@@ -12,7 +12,9 @@ from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from curation.formats.atif import subagent_steps
 from curation.formats.document import text_of
+from curation.formats.redaction import KINDS
 from curation.views.charts import draw_bands
 
 register = template.Library()
@@ -58,6 +60,31 @@ def with_query(context: template.Context, **changes: str | int | None) -> str:
 def text(parts: Sequence[Mapping[str, Any]] | None) -> str:
     """The readable text of a message's or observation's parts: terminal colours stripped, still to be escaped."""
     return ANSI.sub("", text_of(parts or []))
+
+
+@register.filter
+def media(parts: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """The media parts of a content: kind, where its bytes or its address stand, and its type."""
+    found = []
+    for part in parts or []:
+        source = part.get("source")
+        if part.get("type") != "text" and isinstance(source, Mapping):
+            inline = source.get("data")
+            size = len(inline) * 3 // 4 if isinstance(inline, str) else None
+            kept = {name: source.get(name) for name in ("blob", "path", "media_type")}
+            found.append({"kind": part["type"], "size": size} | kept)
+    return found
+
+
+@register.filter
+def steps_of(subagent: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps of a subagent's trajectory, in the plain form that steps are drawn from."""
+    return [step.model_dump(mode="json") for step in subagent_steps(subagent)]
+
+
+@register.filter
+def redaction_label(kind: str) -> str:
+    return KINDS.get(kind, kind).lower()
 
 
 @register.filter

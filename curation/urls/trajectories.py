@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from curation.views import corrections, trajectories
+from curation.views import corrections, exports, trajectories
 
 inside = [
     path("trajectories/", trajectories.trajectory_list, name="trajectory-list"),
+    path("trajectories/export/", exports.trajectory_list_export, name="trajectory-list-export"),
+    path("trajectories/<int:pk>/export/", exports.trajectory_export, name="trajectory-export"),
+    path("media/<str:sha256>/", exports.blob_detail, name="blob-detail"),
     path("trajectories/<int:pk>/", trajectories.trajectory_detail, name="trajectory-detail"),
     path("trajectories/<int:pk>/steps/", trajectories.trajectory_steps, name="trajectory-steps"),
     path("trajectories/<int:pk>/raw/", trajectories.trajectory_raw, name="trajectory-raw"),

@@ -24,6 +24,9 @@ from curation.selectors.trajectories import (
     read_head,
     read_steps,
 )
+from curation.selectors.trajectory_exports import WRITERS
+
+EXPORT_FORMATS = {name: label for name, (label, _) in WRITERS.items()}
 
 
 @require_GET
@@ -45,6 +48,7 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
         "order": order,
         "problem": problem,
         "models": list_models(access),
+        "export_formats": EXPORT_FORMATS,
     }
     return render(request, "curation/trajectory_list.html", context)
 
@@ -60,6 +64,7 @@ def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "reviews": list_reviews(access, trajectory),
         "attempts": list_attempts(trajectory),
         "can_edit": access.is_curator and revision.number == trajectory.head_number,
+        "export_formats": EXPORT_FORMATS,
     }
     return render(request, "curation/trajectory_detail.html", context)
 
