@@ -35,7 +35,7 @@ class SourceForm(forms.Form):
         label="File",
         required=False,
         allow_empty_file=True,
-        help_text="Choose it or drop it here: JSON, JSON lines, Parquet, CSV or text; packed too; a zip or tar of many.",
+        help_text="Choose it or drop it here: JSON, JSON lines, Parquet, CSV or text; packed too, or a zip of many.",
     )
     url = forms.URLField(
         label="or an address", required=False, max_length=2000, assume_scheme="https",

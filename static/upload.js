@@ -59,8 +59,8 @@ document.addEventListener("submit", (event) => {
   sendFile(form, file).finally(() => { button.disabled = false; });
 });
 
-// The preview follows the choices.
+// The preview follows the choices; what is typed waits for Enter, so that a click on Import is not overtaken.
 document.addEventListener("change", (event) => {
-  const form = event.target instanceof Element ? event.target.closest("form[data-look]") : null;
-  if (form) form.requestSubmit();
+  const control = event.target instanceof Element ? event.target.closest("select, input[type=checkbox]") : null;
+  control?.closest("form[data-look]")?.requestSubmit();
 });

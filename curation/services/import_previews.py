@@ -16,6 +16,7 @@ from curation.formats.redaction import Redactor
 from curation.formats.registry import get_format
 from curation.formats.sources import LeftOut, Source
 from curation.services.import_batches import judge_outcome
+from curation.services.import_runs import REPEATED
 from curation.services.imports import ImportOptions, find_chosen
 
 SHOWN = 3
@@ -34,6 +35,7 @@ class Preview:
     pairs: int = 0
     complete: bool = False
     problem: str = ""
+    looked_for: str = ""
     files: int = 0
     tasks: set[tuple[str, str]] = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -71,14 +73,14 @@ def preview_source(opened: BinaryIO | Path, *, name: str, options: ImportOptions
             else:
                 preview.formats[located.format] += 1
                 preview.records += 1
-                preview.warnings.update(found.warnings)
+                preview.warnings.update(REPEATED.sub("", text) for text in found.warnings)
                 preview.pairs += isinstance(found, ParsedPair)
                 for document in [found.chosen, found.rejected] if isinstance(found, ParsedPair) else [found.document]:
                     _take(preview, document, redactor, threshold)
             if preview.records + preview.rejected >= MOST_RECORDS or time.monotonic() - begun > MOST_SECONDS:
                 return preview
     except (FormatError, ValueError) as error:
-        preview.problem = str(error)
+        preview.problem, _, preview.looked_for = str(error).partition(" Looked for: ")
     preview.complete = True
     return preview
 

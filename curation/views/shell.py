@@ -40,6 +40,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         return {"access": None, "navigation": []}
     match = request.resolver_match
     section = (match.url_name or "").split("-")[0] if match else ""
+    section = "import" if section == "upload" else section
     navigation = []
     for entry in ENTRIES:
         address = reverse(entry.url_name, args=[access.project.slug])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from curation.formats.mapping import MappedFormat
+from curation.formats.mapping import FieldMapping, MappedFormat
 from curation.import_forms import MappingForm, OptionsForm
 from curation.jobs import fetch_upload, run_import
 from curation.models import Role, Trajectory, Upload
@@ -68,7 +68,8 @@ def upload_preview(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     try:
         with open_upload(upload) as opened:
             suggested, paths = suggest(opened)
-            mapping = MappingForm(posted, mappings=list_mappings(access), suggested=suggested)
+            mapped = posted if posted and "messages" in posted else _first_mapping(posted, suggested)
+            mapping = MappingForm(mapped, mappings=list_mappings(access), suggested=suggested)
             options, preview = _look(access, form, mapping, upload, opened)
     except ValueError as error:
         messages.error(request, str(error))
@@ -84,9 +85,13 @@ def upload_preview(request: HttpRequest, project: str, pk: int) -> HttpResponse:
                 save_mapping(access, mapping.cleaned_data["save_as"], options.mapping)
             run_import.delay_on_commit(job.pk)
             return redirect("curation:import-detail", project, job.pk)
-    context = {"upload": upload, "form": form, "mapping": mapping, "paths": paths, "preview": preview}
+    context: dict[str, Any] = {"upload": upload, "form": form, "mapping": mapping, "paths": paths, "preview": preview}
+    # As lists: a template that asks a Counter for anything gets a 0.
+    for name in ("outcomes", "warnings", "redactions"):
+        context[name] = getattr(preview, name).most_common()
     context["by_hand"] = form.data.get("format") == MappedFormat.name
-    return render(request, "curation/upload_preview.html", context, status=400 if form.errors else 200)
+    refused = form.errors or "import" in request.POST
+    return render(request, "curation/upload_preview.html", context, status=400 if refused else 200)
 
 
 @require_POST
@@ -121,6 +126,11 @@ def _look(
     if preview.problem and options and not preview.records:
         options = None
     return options, preview
+
+
+def _first_mapping(posted: QueryDict | None, suggested: FieldMapping | None) -> dict[str, Any] | None:
+    """What the mapping's form holds when a person has just asked for it: the suggestion."""
+    return None if posted is None else suggested.model_dump(exclude={"roles"}) if suggested else {}
 
 
 def _read_options(form: OptionsForm, mapping: MappingForm) -> ImportOptions | None:

@@ -35,8 +35,12 @@ def address(access: Access, name: str, *args: int) -> str:
 
 
 def upload(client: Client, access: Access, content: bytes, *, name: str = "attempts.jsonl", **fields: str) -> Any:
-    data = {"file": SimpleUploadedFile(name, content), "format": "", "model": "", "source": "expert"} | fields
-    return client.post(address(access, "import-list"), data)
+    """Send the file, and import it from its preview; the response of whichever refuses."""
+    sent = client.post(address(access, "import-list"), {"file": SimpleUploadedFile(name, content)})
+    if sent.status_code != 302:
+        return sent
+    options = {"format": "", "model": "", "source": "expert", "import": "1"} | fields
+    return client.post(sent.headers["Location"], options)
 
 
 def test_a_curator_uploads_a_file_and_a_worker_is_told(
