@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import StreamingHttpResponse
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -19,7 +20,7 @@ from curation.import_forms import FORMAT_CHOICES
 from curation.jobs import run_import
 from curation.models import Import, ImportRejection, JobState, Role, Trajectory
 from curation.permissions import access_project, get_import
-from curation.selectors.imports import list_imports, list_rejections
+from curation.selectors.imports import list_imports, list_rejections, stream_rejected
 from curation.services.imports import ImportOptions, KeyReused, create_import, resume_import, stop_import
 
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="The `next` of the page before.")
@@ -62,9 +63,13 @@ class UploadSerializer(OptionsSerializer):
 
 
 class RejectionSerializer(serializers.ModelSerializer[ImportRejection]):
+    """`beginning` of the record; the whole of it stands in `rejected.jsonl`."""
+
+    beginning = serializers.CharField()
+
     class Meta:
         model = ImportRejection
-        fields = ["member", "record_index", "reason", "raw"]
+        fields = ["member", "record_index", "reason", "beginning"]
 
 
 class ImportPageSerializer(serializers.Serializer[Any]):
@@ -157,10 +162,19 @@ class RejectionList(APIView):
         return Response({"results": RejectionSerializer(page.rows, many=True).data, "next": page.next})
 
 
+class RejectedRecords(APIView):
+    @extend_schema(responses={(200, "application/x-ndjson"): OpenApiTypes.BINARY})
+    def get(self, request: Request, project: str, pk: int) -> StreamingHttpResponse:
+        """The rejected records as they stood in the file, to mend and to import again."""
+        job = get_import(access_project(request, project), pk)
+        return StreamingHttpResponse(stream_rejected(job), content_type="application/x-ndjson")
+
+
 routes: list[URLPattern] = [
     path("imports/", ImportList.as_view(), name="api-import-list"),
     path("imports/<int:pk>/", ImportDetail.as_view(), name="api-import-detail"),
     path("imports/<int:pk>/stop/", ImportStop.as_view(), name="api-import-stop"),
     path("imports/<int:pk>/resume/", ImportResume.as_view(), name="api-import-resume"),
     path("imports/<int:pk>/rejections/", RejectionList.as_view(), name="api-import-rejection-list"),
+    path("imports/<int:pk>/rejected.jsonl", RejectedRecords.as_view(), name="api-import-rejected"),
 ]

@@ -6,10 +6,12 @@ import os
 import posixpath
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from backports import zstd
 from backports.zstd import tarfile, zipfile
 
 from curation.formats.base import RecordError
@@ -31,6 +33,7 @@ _ZIP_MAGIC = b"PK\x03\x04"
 _CHUNK = 2**20
 _IN_MEMORY = 8 * 2**20
 _TAR_MAGIC_AT = 257
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, ValueError, zlib.error, zstd.ZstdError)
 _NOISE = ("__MACOSX/", ".git/")
 
 
@@ -91,7 +94,7 @@ class _Zip(_Files):
         stream.seek(0)
         try:
             self._zip = zipfile.ZipFile(stream)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except (*_DAMAGE, NotImplementedError) as error:
             raise ContainerError(f"the zip is damaged or cut off: {error}") from error
         infos = {
             _clean(info.filename): info for info in self._zip.infolist() if not info.is_dir() and not _is_link(info)
@@ -109,7 +112,9 @@ class _Zip(_Files):
         try:
             with self._zip.open(info) as packed:
                 return _copy(cast("BinaryIO", packed), packed_size=info.compress_size)
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        except ContainerError:
+            raise
+        except (*_DAMAGE, NotImplementedError, RuntimeError) as error:
             raise ContainerError(f"it cannot be unpacked: {error}") from error
 
 
@@ -118,7 +123,7 @@ class _Tar(_Files):
         try:
             self._tar = tarfile.TarFile.open(fileobj=stream, mode="r:")
             members = {_clean(member.name): member for member in self._tar if member.isreg()}
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        except _DAMAGE as error:
             raise ContainerError(f"the tar is damaged or cut off: {error}") from error
         self._members = {name: members[name] for name in _pick(members)}
         self.names = list(self._members)

@@ -222,13 +222,15 @@ def _write_call(call: ToolCall) -> dict[str, Any]:
 
 
 def _write_result(result: ObservationResult, native: Mapping[str, str]) -> dict[str, Any]:
-    own = result.source_call_id
+    own, extra = result.source_call_id, result.extra
+    if result.native_id is not None:
+        extra = (extra or {}) | {"source_call_id": result.native_id}  # in its place, ATIF wants a call of this step
     return _without_none(
         {
-            "source_call_id": native[own] if own is not None else result.native_id,
+            "source_call_id": native[own] if own is not None else None,
             "content": _write_content(result.content, result.content_form),
             "subagent_trajectory_ref": result.subagent_trajectory_ref,
-            "extra": result.extra,
+            "extra": extra,
         }
     )
 

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol
 
+from curation.formats.cleaning import clean_text
 from curation.formats.document import Document, SourceFile
 
 Layout = Literal["array", "lines", "object", "parquet", "csv"]
 """How records stand: elements of one list, one on each line, one object that is the whole file, or rows of a table."""
+
+LONGEST_RAW = 2**20
+"""Characters of a rejected record that are kept."""
 
 
 class FormatError(ValueError):
@@ -75,7 +79,7 @@ class ParsedPair:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that did not. `raw` is its beginning, for a person to look at.
+    """A record that did not. `raw` is its text, for a person to mend: cleaned, and at most LONGEST_RAW characters.
 
     `fatal`: the file could not be read past this point, so later records, if any, are missing.
     """
@@ -84,6 +88,9 @@ class Rejected:
     reason: str
     raw: str = ""
     fatal: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "raw", clean_text(self.raw[:LONGEST_RAW])[0])
 
 
 @dataclass(frozen=True)

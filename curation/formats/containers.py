@@ -32,7 +32,7 @@ def open_container(stream: BinaryIO) -> io.BufferedReader:
     stream.seek(0)
     content: BinaryIO | None = None
     if magic.startswith(_GZIP_MAGIC):
-        content = cast("BinaryIO", gzip.GzipFile(fileobj=stream))
+        content = cast("BinaryIO", gzip.GzipFile(fileobj=stream, mode="rb"))
     elif magic == _ZSTD_MAGIC:
         content = cast("BinaryIO", zstd.ZstdFile(stream))
     return io.BufferedReader(_Limited(content or stream, packed=stream if content else None), buffer_size=256 * 1024)

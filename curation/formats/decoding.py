@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from curation.formats.base import RecordError, Rejected
-from curation.formats.cleaning import UncleanError, clean_text, clean_value
+from curation.formats.cleaning import UncleanError, clean_value
 from curation.formats.plain_json import NotPlainError, load_plain
 
-MAX_RECORD = 64 * 2**20
+MAX_RECORD = 128 * 2**20
 """Bytes (in a list: characters) of one record."""
-
-EXCERPT = 500
-"""Characters of a record that a rejection shows."""
 
 BOM = "\ufeff"
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
@@ -23,7 +20,7 @@ _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 
 @dataclass(frozen=True)
 class Record:
-    """One object of a file: its cleaned value, the beginning of its text, and what was put right in it."""
+    """One object of a file: its cleaned value, its text or the beginning of it, and what was put right in it."""
 
     index: int
     value: dict[str, Any]
@@ -104,7 +101,3 @@ def describe_broken(error: ValueError | RecursionError, *, start: int) -> str:
         message = error.msg.removesuffix(" at")
         return f"it is not JSON: {message} at its character {error.pos - start + 1}"
     return f"it is not usable JSON: {error}"
-
-
-def excerpt_of(text: str) -> str:
-    return clean_text(text[:EXCERPT])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any, BinaryIO
 
 from curation.formats.base import Found, Head, ImportContext, RecordError, Rejected
 from curation.formats.conversations import Conversation, build_document
-from curation.formats.decoding import Record, excerpt_of
+from curation.formats.decoding import Record
 from curation.formats.document import Document
 from curation.formats.react_text import split_react
 from curation.formats.reading import build_record, read_whole
@@ -37,7 +38,9 @@ class FireAct:
             yield Rejected(0, "it is no object keyed by question number", fatal=True)
             return
         for index, (key, value) in enumerate(attempts.items()):
-            record = Record(index, value if isinstance(value, dict) else {}, excerpt_of(str(value)), warnings)
+            record = Record(
+                index, value if isinstance(value, dict) else {}, json.dumps(value, ensure_ascii=False), warnings
+            )
             yield build_record(record, partial(_read_attempt, key=key, context=context))
             warnings = ()
 

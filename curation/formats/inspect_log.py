@@ -12,7 +12,7 @@ from curation.formats.archives import Archive, open_archive
 from curation.formats.base import Found, Head, ImportContext, RecordError, Rejected
 from curation.formats.containers import ContainerError
 from curation.formats.conversations import Conversation, build_document
-from curation.formats.decoding import BOM, Loader, Record, excerpt_of
+from curation.formats.decoding import BOM, Loader, Record
 from curation.formats.document import Document, Status
 from curation.formats.messages import write_arguments
 from curation.formats.outcomes import read_reward
@@ -78,7 +78,7 @@ def _read_zip(archive: Archive) -> Iterator[tuple[Mapping[str, Any], Load]]:
 def _load_member(archive: Archive, name: str) -> tuple[Any, tuple[str, ...], str]:
     text = archive.read(name).decode("utf-8", "surrogateescape").removeprefix(BOM)
     try:
-        return (*Loader().load(text), excerpt_of(text))
+        return (*Loader().load(text), text)
     except RecordError as error:
         raise RecordError(f"{name}: {error}") from error
 
@@ -94,7 +94,7 @@ def _read_json(stream: BinaryIO) -> Iterator[tuple[Mapping[str, Any], Load]]:
 
 
 def _give(sample: Any, warnings: tuple[str, ...]) -> tuple[Any, tuple[str, ...], str]:
-    return sample, warnings, excerpt_of(json.dumps(sample))
+    return sample, warnings, json.dumps(sample, ensure_ascii=False)
 
 
 def _read_sample(record: Record, *, header: Mapping[str, Any], context: ImportContext) -> tuple[Document, list[str]]:

@@ -9,9 +9,19 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from pydantic import ValidationError
 
-from curation.formats.base import FormatError, Found, Head, Layout, Parsed, ParsedPair, RecordError, Rejected
+from curation.formats.base import (
+    LONGEST_RAW,
+    FormatError,
+    Found,
+    Head,
+    Layout,
+    Parsed,
+    ParsedPair,
+    RecordError,
+    Rejected,
+)
 from curation.formats.containers import ContainerError, open_container
-from curation.formats.decoding import BOM, EXCERPT, MAX_RECORD, Loader, Record, as_record, excerpt_of
+from curation.formats.decoding import BOM, MAX_RECORD, Loader, Record, as_record
 from curation.formats.document import Document
 from curation.formats.scanning import Scanner
 from curation.formats.tables import is_csv, is_parquet, read_csv, read_parquet
@@ -149,19 +159,19 @@ def _read_lines(content: BinaryIO) -> Iterator[Record | Rejected]:
             return
         place = f"line {line}: "
         if len(data) > MAX_RECORD and not data.endswith(b"\n"):
-            yield Rejected(
-                index, f"{place}it is longer than {MAX_RECORD // 2**20} MB", excerpt_of(repr(data[:EXCERPT]))
-            )
+            beginning = data[:LONGEST_RAW].decode("utf-8", "surrogateescape")
+            yield Rejected(index, f"{place}it is longer than {MAX_RECORD // 2**20} MB", beginning)
+            del data
             _skip_line(content)
             index += 1
             continue
         text = data.decode("utf-8", "surrogateescape").removeprefix(BOM).strip()
         if text:
             try:
-                yield as_record(index, loader.load(text), excerpt_of(text), place=place)
+                yield as_record(index, loader.load(text), text, place=place)
             except RecordError as error:
                 torn = " (it is the last line, and cut off)" if not data.endswith(b"\n") else ""
-                yield Rejected(index, f"{place}{error}{torn}", excerpt_of(text))
+                yield Rejected(index, f"{place}{error}{torn}", text)
             index += 1
 
 

@@ -8,15 +8,13 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from curation.formats.base import RecordError, Rejected
+from curation.formats.base import LONGEST_RAW, RecordError, Rejected
 from curation.formats.decoding import (
-    EXCERPT,
     MAX_RECORD,
     Loader,
     Record,
     as_record,
     describe_broken,
-    excerpt_of,
     skip_space,
 )
 from curation.formats.plain_json import NotPlainError, load_plain
@@ -99,9 +97,8 @@ class Scanner:
                 value = load_plain(text)
             except NotPlainError:
                 continue
-            raw = self._rest()
             self._position += len(text)
-            return Record(index, value, raw)
+            return Record(index, value, text)
         return None
 
     def _read_carefully(self, index: int) -> Record | Rejected:
@@ -111,12 +108,15 @@ class Scanner:
             except (ValueError, RecursionError) as error:
                 if self._may_be_cut(error) and self._read_more():
                     continue
-                reason, raw = describe_broken(error, start=self._position), self._rest()
-                return Rejected(index, reason, raw, fatal=not self._skip_value())
+                reason = describe_broken(error, start=self._position)
+                found = self._find_end()
+                raw = self._rest(found)
+                self._position = self._position if found is None else found
+                return Rejected(index, reason, raw, fatal=found is None)
             if end < len(self._text) or not self._read_more():
                 break
             # The value reaches the end of the window, where a number could go on: decode it again with more of it.
-        raw = self._rest()
+        raw = self._rest(end)
         opening = _OPENING.match(self._text, self._position)
         self._opening = opening.group() if opening else ""
         too_large = end - self._position > MAX_RECORD
@@ -134,8 +134,8 @@ class Scanner:
             return False
         return error.msg.startswith("Unterminated string") or error.pos > len(self._text) - 64
 
-    def _skip_value(self) -> bool:
-        """Move behind a value that cannot be read, by its brackets; False where its end cannot be found."""
+    def _find_end(self) -> int | None:
+        """Where a value that cannot be read ends, by its brackets; None where that cannot be found."""
         while True:
             depth = 0
             for match in _STRUCTURE.finditer(self._text, self._position):
@@ -145,10 +145,9 @@ class Scanner:
                 elif mark[0] in "]}" and len(mark) < depth:
                     depth -= len(mark)
                 elif mark[0] in "]}" or (mark == "," and depth == 0):
-                    self._position = match.start() + depth
-                    return True
+                    return match.start() + depth
             if len(self._text) - self._position > _MAX_SKIP or not self._read_more():
-                return False
+                return None
 
     def _next_character(self) -> str:
         """The next character that is not white space, without taking it; empty at the end of the file."""
@@ -170,5 +169,7 @@ class Scanner:
         self._position = 0
         return True
 
-    def _rest(self) -> str:
-        return excerpt_of(self._text[self._position : self._position + EXCERPT])
+    def _rest(self, end: int | None = None) -> str:
+        """What is unread, or of it what stands before `end`."""
+        longest = self._position + LONGEST_RAW
+        return self._text[self._position : longest if end is None else min(end, longest)]

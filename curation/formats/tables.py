@@ -7,6 +7,7 @@ import csv
 import datetime
 import decimal
 import io
+import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from curation.formats.base import RecordError, Rejected
 from curation.formats.cleaning import UncleanError, clean_value
-from curation.formats.decoding import MAX_RECORD, Loader, Record, excerpt_of
+from curation.formats.decoding import MAX_RECORD, Loader, Record
 
 _PARQUET = b"PAR1"
 _ROWS = 16
@@ -76,7 +77,7 @@ def read_csv(content: BinaryIO) -> Iterator[Record | Rejected]:
             continue
         if len(row) > len(names):
             reason = f"line {reader.line_num + 1}: it has {len(row)} cells, and the header {len(names)}"
-            yield Rejected(index, reason, excerpt_of(delimiter.join(row)))
+            yield Rejected(index, reason, delimiter.join(row))
         else:
             filled = {name: cell for name, cell in zip(names, row, strict=False) if cell != ""}
             yield _as_record(index, filled)
@@ -84,7 +85,7 @@ def read_csv(content: BinaryIO) -> Iterator[Record | Rejected]:
 
 
 def _as_record(index: int, row: dict[str, Any]) -> Record | Rejected:
-    raw = excerpt_of(str(row))
+    raw = json.dumps(row, default=str, ensure_ascii=False)
     try:
         value, replaced = clean_value({key: _read_cell(cell) for key, cell in row.items() if cell is not None})
     except (UncleanError, RecordError) as error:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from curation.formats.base import Found, Head, ImportContext, RecordError, Rejected
 from curation.formats.conversations import Conversation, build_document
-from curation.formats.decoding import Record, excerpt_of
+from curation.formats.decoding import Record
 from curation.formats.document import Document, Status
 from curation.formats.messages import write_arguments
 from curation.formats.reading import build_record, parse_records, read_first, read_whole
@@ -62,7 +62,7 @@ class Tau2:
             yield Rejected(0, str(error), fatal=True)
             return
         for index, run in enumerate(_list(root)):
-            record = Record(index, run if isinstance(run, dict) else {}, excerpt_of(json.dumps(run)), warnings)
+            record = Record(index, run if isinstance(run, dict) else {}, json.dumps(run, ensure_ascii=False), warnings)
             yield build_record(record, partial(_read_simulation, root=root, context=context))
             warnings = ()
 

@@ -33,7 +33,8 @@ def is_own(head: Head) -> bool:
 def _read_document(record: Record, *, context: ImportContext) -> tuple[Document, list[str]]:
     """The document as it is, but for where it was read from: this file. Its own format and version are kept."""
     document = Document.model_validate(record.value)
-    place = {"file_sha256": context.file_sha256, "record_index": record.index}
+    member = context.filename if context.members else None
+    place = {"file_sha256": context.file_sha256, "member": member, "record_index": record.index}
     agent, task = document.agent, document.task
     return document.model_copy(
         update={

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.db.models.functions import Left
+
 from curation.models import Import, ImportRejection, SavedMapping, Upload
 from curation.permissions import Access
 from curation.selectors.pages import Page, take_page
@@ -27,10 +29,11 @@ def list_mappings(access: Access) -> list[SavedMapping]:
 def stream_rejected(job: Import) -> Iterator[str]:
     """The rejected records as they stood in the file, one after another: a file to mend and to import again."""
     rows = job.rejections.exclude(raw="").order_by("member", "record_index")
-    for raw in rows.values_list("raw", flat=True).iterator(200):
+    for raw in rows.values_list("raw", flat=True).iterator(10):
         yield raw.strip() + "\n"
 
 
 def list_rejections(job: Import, *, cursor: str | None = None, size: int = 50) -> Page[ImportRejection]:
-    """In the order of the file."""
-    return take_page(job.rejections.all(), order="record_index", cursor=cursor, size=size)
+    """In the order of the file; of each record only its `beginning` is read."""
+    rows = job.rejections.defer("raw").annotate(beginning=Left("raw", 4000))
+    return take_page(rows, order="record_index", cursor=cursor, size=size)

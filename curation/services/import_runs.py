@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 from django.core.files.storage import default_storage
 from django.db.models import Exists, OuterRef
 
-from curation.formats.base import ImportContext, ParsedPair, Rejected
+from curation.formats.base import LONGEST_RAW, ImportContext, ParsedPair, Rejected
 from curation.formats.cleaning import clean_text
 from curation.formats.document import Document
 from curation.formats.media import Media, extract_media
@@ -40,7 +40,6 @@ BATCH_CHARACTERS = 16 * 2**20
 BATCH_SECONDS = 3.0
 MOST_REJECTIONS = 10_000
 MOST_WARNINGS = 100
-LONGEST_RAW = 2**20
 MOST_RAW = 64 * 2**20
 """Characters of rejected records that one import keeps for download; of the others it keeps the beginning."""
 SHORT_RAW = 500
@@ -207,7 +206,7 @@ def _write_rejections(job: Import, batch: Batch, report: Report) -> None:
         report.rejected += 1
         if report.rejected > MOST_REJECTIONS:
             continue
-        raw = clean_text(raw[: LONGEST_RAW if report.raw_kept < MOST_RAW else SHORT_RAW])[0]
+        raw = raw[: LONGEST_RAW if report.raw_kept < MOST_RAW else SHORT_RAW]
         report.raw_kept += len(raw)
         rows.append(
             ImportRejection(
@@ -262,6 +261,7 @@ class _Reader:
         if isinstance(found, Rejected):
             self.batch.cut_off = found.reason if found.fatal else self.batch.cut_off
             self.batch.rejected.append((place, found.reason, found.raw))
+            self.batch.characters += len(found.raw)
             return
         documents = [found.chosen, found.rejected] if isinstance(found, ParsedPair) else [found.document]
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from tests.formats.reading_aids import as_lines, chat_record, plain_document
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at": "door"}'}}
-TURNS = [
+TURNS: list[dict[str, Any]] = [
     {"role": "user", "content": "Open the door."},
     {"role": "assistant", "content": "I look.", "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "c1", "content": "It is shut."},
