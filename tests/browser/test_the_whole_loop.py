@@ -76,7 +76,7 @@ def import_trajectories(page: Page, product: Product, file: Path) -> None:
     page.get_by_role("link", name="Imports").click()
     page.get_by_label("File").set_input_files(file)
     page.get_by_role("button", name="Look at it").click()
-    expect(page.get_by_text("tau-bench results")).to_be_visible()
+    expect(page.locator(".chip", has_text="tau-bench results")).to_be_visible()
     page.get_by_role("button", name=re.compile("^Import")).click()
     expect(page.get_by_text("Done").first).to_be_visible(timeout=MINUTE)
     page.get_by_role("link", name="Trajectories", exact=True).first.click()
