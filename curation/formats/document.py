@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import unicodedata
@@ -11,7 +12,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 SCHEMA_VERSION: Final = "ATIF-v1.8"
 
@@ -113,6 +114,10 @@ class Step(_Model):
         return self
 
 
+_STEPS = TypeAdapter(list[Step])
+_STEPS_AT_ONCE = 500
+
+
 class Agent(_Model):
     name: str
     version: str = "unknown"
@@ -208,37 +213,44 @@ def fingerprint_instruction(text: str) -> str:
 
 
 def hash_document(document: Document) -> str:
-    """sha256 (hex) over what the trajectory is: agent, steps, task, trial and outcome, not where it was read from."""
-    return hash_plain(document.model_dump(mode="json"))
-
-
-def hash_plain(document: Mapping[str, Any]) -> str:
-    """The same over a document's plain form.
+    """sha256 (hex) over what the trajectory is: agent, steps, task, trial and outcome, not where it was read from.
 
     A number hashes the same as 1 and as 1.0, and 1e30 as its digits, since a database may hand back either.
     """
-    digest = hashlib.sha256(_write_canonically({key: document[key] for key in ("agent", "steps", "task", "trial")}))
-    digest.update(_write_canonically(document["outcome"]))  # apart, since it alone always has floats
-    return digest.hexdigest()
+    return write_document(document)[1]
 
 
-def write_plain(document: Mapping[str, Any]) -> str:
-    """A document's plain form as JSON."""
-    try:
-        return orjson.dumps(document).decode()
-    except TypeError:  # a whole number beyond 64 bits
-        return json.dumps(document, ensure_ascii=False)
+def write_document(document: Document) -> tuple[bytes, str]:
+    """A document's JSON and its hash; some steps at a time, since the whole may be a hundred megabytes."""
+    rest = document.model_dump(mode="json", exclude={"steps"})
+    canonical = {key: _Written(rest[key]).canonical for key in ("agent", "task", "trial", "outcome")}
+    digest = hashlib.sha256(b'{"agent":' + canonical["agent"] + b',"steps":[')
+    text = io.BytesIO()
+    text.write(_Written(rest).text[:-1] + b',"steps":[')
+    for first in range(0, len(document.steps), _STEPS_AT_ONCE):
+        for index, step in enumerate(_STEPS.dump_python(document.steps[first : first + _STEPS_AT_ONCE], mode="json")):
+            written, separator = _Written(step), b"," if first + index else b""
+            text.write(separator + written.text)
+            digest.update(separator + written.canonical)
+    text.write(b"]}")
+    digest.update(b'],"task":' + canonical["task"] + b',"trial":' + canonical["trial"] + b"}" + canonical["outcome"])
+    return text.getvalue(), digest.hexdigest()
 
 
-def _write_canonically(content: Any) -> bytes:
-    """JSON with sorted keys. orjson writes the same bytes as json does, unless there may be floats or large numbers."""
-    try:
-        written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        written = None
-    if written is not None and not _MAY_BE_FLOAT.search(written):
-        return written
-    return json.dumps(_unify_numbers(content), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+class _Written:
+    """A plain value as JSON with sorted keys, and the same with its numbers written in one way."""
+
+    def __init__(self, value: Any) -> None:
+        try:
+            self.text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # a whole number beyond 64 bits
+            self.text = _write_slowly(value)
+        odd = _MAY_BE_FLOAT.search(self.text) is not None
+        self.canonical = _write_slowly(_unify_numbers(value)) if odd else self.text
+
+
+def _write_slowly(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _unify_numbers(value: Any) -> Any:

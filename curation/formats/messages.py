@@ -53,19 +53,21 @@ def pair_results(call_ids: Sequence[str | None], result_ids: Sequence[str | None
     return [number if number < len(call_ids) else None for number in range(len(result_ids))]
 
 
-def messages_to_steps(messages: Sequence[Any], *, text_actions: bool = False) -> tuple[list[Step], list[str]]:
+def messages_to_steps(messages: list[Any], *, text_actions: bool = False) -> tuple[list[Step], list[str]]:
     """The steps of a conversation, and what was odd about it.
 
     An assistant message and the tool messages up to the next assistant message make one step. With `text_actions` the
-    agent acts by what it writes, and it is not odd that a result answers no call.
+    agent acts by what it writes, and it is not odd that a result answers no call. The list is empty afterwards: a
+    hundred megabytes of messages need not stand in memory beside their steps.
     Raises RecordError for what is not a message.
     """
     reader = _Reader(text_actions=text_actions)
-    for number, message in enumerate(messages):
+    messages.reverse()
+    for number in range(1, len(messages) + 1):
         try:
-            reader.read(message)
+            reader.read(messages.pop())
         except RecordError as error:
-            raise RecordError(f"message {number + 1}: {error}") from error
+            raise RecordError(f"message {number}: {error}") from error
     reader.close_turn()
     return reader.steps, [f"{text} ({count} times)" if count > 1 else text for text, count in reader.odd.items()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from pydantic import ValidationError
@@ -27,6 +28,7 @@ from curation.formats.scanning import Scanner
 from curation.formats.tables import is_csv, is_parquet, read_csv, read_parquet
 
 _HEAD = 2**20
+_HEAD_RECORDS = 20
 _CHUNK = 2**20
 
 
@@ -43,12 +45,13 @@ Build = Callable[[Record], tuple[Document | Preference, list[str]]]
 
 def parse_records(stream: BinaryIO, build: Build) -> Iterator[Found]:
     """Every record through `build`, which raises RecordError, or pydantic's ValidationError, for a bad one."""
-    for record in read_records(stream):
-        yield record if isinstance(record, Rejected) else build_record(record, build)
+    return map(partial(build_record, build=build), read_records(stream))
 
 
-def build_record(record: Record, build: Build) -> Found:
+def build_record(record: Record | Rejected, build: Build) -> Found:
     """What `build` makes of a record, its complaint turned into a Rejected."""
+    if isinstance(record, Rejected):
+        return record
     try:
         built, warnings = build(record)
     except RecordError as error:
@@ -76,7 +79,13 @@ def read_head(stream: BinaryIO) -> Head:
         raw = open_container(stream).read(_HEAD)
     except ContainerError as error:
         raise FormatError(f"The file cannot be read: {error}.") from error
-    records = [item.value for item in itertools.islice(read_records(stream), 20) if isinstance(item, Record)]
+    records, seen = [], 0
+    for item in itertools.islice(read_records(stream), _HEAD_RECORDS):
+        if isinstance(item, Record):
+            records.append(item.value)
+        seen += len(item.raw)
+        if seen >= _HEAD:
+            break
     return Head(raw=raw, layout=find_layout(raw), first=next(iter(records), None), records=records)
 
 
@@ -108,7 +117,7 @@ def find_layout(head: bytes) -> Layout | None:
 
 def read_records(stream: BinaryIO) -> Iterator[Record | Rejected]:
     """The objects of a JSON file of any layout or of a table, plain or packed. Never raises for what the file holds."""
-    index = 0
+    counter = _Counter()
     try:
         layout = find_layout(open_container(stream).read(_HEAD))
         content = open_container(stream)
@@ -117,18 +126,15 @@ def read_records(stream: BinaryIO) -> Iterator[Record | Rejected]:
         elif layout == "csv":
             records = read_csv(cast("BinaryIO", content))
         elif layout == "lines":
-            records = _read_lines(content)
+            records = _Lines(content).read()
         elif layout is not None:
             records = Scanner(content).read_list() if layout == "array" else Scanner(content).read_values()
         else:
             yield Rejected(0, "the file is neither JSON nor JSON lines, nor a table", fatal=True)
             return
-        for record in records:
-            index = record.index if isinstance(record, Record) else record.record_index
-            yield record
-            index += 1
+        yield from map(counter.count, records)
     except ContainerError as error:
-        yield Rejected(index, f"the file could not be read further: {error}", fatal=True)
+        yield Rejected(counter.counted, f"the file could not be read further: {error}", fatal=True)
 
 
 def read_whole(stream: BinaryIO) -> tuple[Any, tuple[str, ...]]:
@@ -150,29 +156,48 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _read_lines(content: BinaryIO) -> Iterator[Record | Rejected]:
-    loader = Loader()
-    index = 0
-    for line in itertools.count(1):
-        data = content.readline(MAX_RECORD + 1)
-        if not data:
-            return
-        place = f"line {line}: "
+class _Counter:
+    """Counts what passes."""
+
+    def __init__(self) -> None:
+        self.counted = 0
+
+    def count(self, record: Record | Rejected) -> Record | Rejected:
+        self.counted += 1
+        return record
+
+
+class _Lines:
+    """Records that stand one on each line. None of them is kept: each may be a hundred megabytes."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+        self._loader = Loader()
+        self._line = 0
+        self._index = -1
+
+    def read(self) -> Iterator[Record | Rejected]:
+        lines = iter(partial(self._content.readline, MAX_RECORD + 1), b"")
+        return filter(None, map(self._read_line, lines))
+
+    def _read_line(self, data: bytes) -> Record | Rejected | None:
+        """The record on a line; None for a line of white space."""
+        self._line += 1
+        place = f"line {self._line}: "
         if len(data) > MAX_RECORD and not data.endswith(b"\n"):
+            _skip_line(self._content)
+            self._index += 1
             beginning = data[:LONGEST_RAW].decode("utf-8", "surrogateescape")
-            yield Rejected(index, f"{place}it is longer than {MAX_RECORD // 2**20} MB", beginning)
-            del data
-            _skip_line(content)
-            index += 1
-            continue
+            return Rejected(self._index, f"{place}it is longer than {MAX_RECORD // 2**20} MB", beginning)
         text = data.decode("utf-8", "surrogateescape").removeprefix(BOM).strip()
-        if text:
-            try:
-                yield as_record(index, loader.load(text), text, place=place)
-            except RecordError as error:
-                torn = " (it is the last line, and cut off)" if not data.endswith(b"\n") else ""
-                yield Rejected(index, f"{place}{error}{torn}", text)
-            index += 1
+        if not text:
+            return None
+        self._index += 1
+        try:
+            return as_record(self._index, self._loader.load(text), text[:LONGEST_RAW], place=place)
+        except RecordError as error:
+            torn = " (it is the last line, and cut off)" if not data.endswith(b"\n") else ""
+            return Rejected(self._index, f"{place}{error}{torn}", text)
 
 
 def _skip_line(content: BinaryIO) -> None:

@@ -36,6 +36,7 @@ class Scanner:
         self._text = ""
         self._position = 0
         self._ended = False
+        self._lost = False
         self._opening = ""
 
     def read_values(self) -> Iterator[Record | Rejected]:
@@ -45,10 +46,9 @@ class Scanner:
             if character not in "{[":
                 yield Rejected(index, "something stands here that is not an object", self._rest(), fatal=True)
                 return
-            item = self._read_value(index)
-            yield item
+            yield self._read_value(index)
             index += 1
-            if isinstance(item, Rejected) and item.fatal:
+            if self._lost:
                 return
 
     def read_list(self) -> Iterator[Record | Rejected]:
@@ -57,10 +57,9 @@ class Scanner:
         self._position += 1
         index = 0
         while (character := self._next_character()) and character != "]":
-            item = self._read_value(index)
-            yield item
+            yield self._read_value(index)
             index += 1
-            if isinstance(item, Rejected) and item.fatal:
+            if self._lost:
                 return
             character = self._next_character()
             if character == ",":
@@ -98,7 +97,7 @@ class Scanner:
             except NotPlainError:
                 continue
             self._position += len(text)
-            return Record(index, value, text)
+            return Record(index, value, text[:LONGEST_RAW])
         return None
 
     def _read_carefully(self, index: int) -> Record | Rejected:
@@ -112,7 +111,8 @@ class Scanner:
                 found = self._find_end()
                 raw = self._rest(found)
                 self._position = self._position if found is None else found
-                return Rejected(index, reason, raw, fatal=found is None)
+                self._lost = found is None
+                return Rejected(index, reason, raw, fatal=self._lost)
             if end < len(self._text) or not self._read_more():
                 break
             # The value reaches the end of the window, where a number could go on: decode it again with more of it.
@@ -121,6 +121,8 @@ class Scanner:
         self._opening = opening.group() if opening else ""
         too_large = end - self._position > MAX_RECORD
         self._position = end
+        if end > _MAX_SKIP:
+            self._drop_read()
         if too_large:
             return Rejected(index, f"it is larger than {MAX_RECORD // 2**20} MB", raw)
         try:
@@ -162,12 +164,16 @@ class Scanner:
         """Widen the window, at least doubling what is unread so that a long value costs linear time."""
         if self._ended:
             return False
-        kept = self._text[self._position :]
-        data = self._content.read(max(_CHUNK, len(kept)))
+        self._drop_read()
+        data = self._content.read(max(_CHUNK, len(self._text)))
         self._ended = not data
-        self._text = kept + self._decoder.decode(data, final=self._ended)
-        self._position = 0
+        self._text += self._decoder.decode(data, final=self._ended)
         return True
+
+    def _drop_read(self) -> None:
+        """Let go of what was read of the window."""
+        self._text = self._text[self._position :]
+        self._position = 0
 
     def _rest(self, end: int | None = None) -> str:
         """What is unread, or of it what stands before `end`."""

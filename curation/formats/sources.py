@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +43,7 @@ class Source:
         self._context = context
         self._chosen = chosen
         self._done = 0
+        self._recognised = False
         try:
             self._archive = self._open_archive()
         except ContainerError as error:
@@ -68,17 +70,13 @@ class Source:
         """Every record. Never raises for what the files hold; a file in no format is one Rejected."""
         if self._archive is None:
             known = self._find_format(self._single(), self._context.filename)
-            for found in known.parse(self._single(), self._context):
-                yield Located(found, format=known.name)
+            yield from map(partial(Located, format=known.name), known.parse(self._single(), self._context))
             return
-        recognised = False
         for name in self._archive.names:
             if posixpath.basename(name) not in COMPANIONS:
-                for located in self._read_member(self._archive, name):
-                    recognised = recognised or located.format != ""
-                    yield located
+                yield from self._read_member(self._archive, name)
             self._done += self._archive.size(name)
-        if not recognised:
+        if not self._recognised:
             yield Located(Rejected(0, f"it holds no file in a known format; looked for: {looked_for()}", fatal=True))
 
     def _read_member(self, archive: Archive, name: str) -> Iterator[Located]:
@@ -86,10 +84,9 @@ class Source:
         try:
             with archive.open(name) as stream:
                 known = self._find_format(stream, name)
-                for found in known.parse(stream, context):
-                    # What ends one file does not end the others.
-                    harmless = replace(found, fatal=False) if isinstance(found, Rejected) else found
-                    yield Located(harmless, member=name, format=known.name)
+                self._recognised = True
+                locate = partial(_locate_in_member, member=name, format=known.name)
+                yield from map(locate, known.parse(stream, context))
         except UnknownFormatError as error:
             yield Located(Rejected(0, str(error)) if error.layout else LeftOut(), member=name)
         except (FormatError, ContainerError) as error:
@@ -106,3 +103,8 @@ class Source:
         if isinstance(self._opened, Path):
             return Folder(self._opened)
         return None if is_one_recording(self._opened) else open_archive(self._opened)
+
+
+def _locate_in_member(found: Found, *, member: str, format: str) -> Located:
+    # What ends one file does not end the others.
+    return Located(replace(found, fatal=False) if isinstance(found, Rejected) else found, member, format)

@@ -11,9 +11,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from curation.formats.base import RecordError, Rejected
 from curation.formats.cleaning import UncleanError, clean_value
 from curation.formats.decoding import MAX_RECORD, Loader, Record
@@ -45,6 +42,9 @@ def is_csv(head: bytes) -> bool:
 
 def read_parquet(stream: BinaryIO) -> Iterator[Record | Rejected]:
     """Rows in order, a few at a time."""
+    import pyarrow as pa  # 50 MB of memory in every process that never reads Parquet
+    import pyarrow.parquet as pq
+
     index = 0
     stream.seek(0)
     try:

@@ -7,15 +7,16 @@ turn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import DataError, connection, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from curation.formats.document import Document, hash_plain, text_of, write_plain
+from curation.formats.document import Document, text_of, write_document
 from curation.models import Import, Task, Trajectory
 
 COLUMNS = (
@@ -34,6 +35,7 @@ ON CONFLICT (project_id, content_hash) DO NOTHING RETURNING id
 """  # noqa: S608  # made of the constant above
 COPY_ATTEMPTS = f"COPY attempt_staging ({', '.join(COLUMNS)}) FROM STDIN"
 COPY_REVISIONS = "COPY curation_revision (trajectory_id, number, document, reason, created_at) FROM STDIN"
+COPY_BYTES = 2**20
 TAKE_IDS = "SELECT nextval(pg_get_serial_sequence('curation_trajectory', 'id')) FROM generate_series(1, %s)"
 
 
@@ -47,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A document in the form it is stored in. `document` is JSON."""
+    """A document in the form it is stored in. `document` is JSON in UTF-8."""
 
     place: Place
     task_key: str
@@ -63,7 +65,7 @@ class Attempt:
     step_count: int
     tool_call_count: int
     character_count: int
-    document: str
+    document: bytes
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Written:
 def build_attempt(document: Document, place: Place, *, success_threshold: float) -> Attempt:
     """Raises ValueError for a document that cannot be written as JSON."""
     outcome = document.outcome
-    plain = document.model_dump(mode="json")
+    text, content_hash = write_document(document)
     return Attempt(
         place=place,
         task_key=document.task.id,
@@ -90,11 +92,11 @@ def build_attempt(document: Document, place: Place, *, success_threshold: float)
         reward=outcome.reward,
         success=judge_outcome(document, success_threshold),
         completion=outcome.status,
-        content_hash=hash_plain(plain),
+        content_hash=content_hash,
         step_count=len(document.steps),
         tool_call_count=sum(len(step.tool_calls or ()) for step in document.steps),
         character_count=count_characters(document),
-        document=write_plain(plain),
+        document=text,
     )
 
 
@@ -163,7 +165,8 @@ def _write(job: Import, attempts: Sequence[Attempt]) -> Written:
         fresh = sorted(pk for (pk,) in cursor.fetchall())
         with cursor.copy(COPY_REVISIONS) as copy:
             for pk in fresh:
-                copy.write_row((pk, 0, numbered[pk].document, "", now))
+                for piece in _copied_row(pk, numbered[pk].document, now):
+                    copy.write(piece)
     return Written(frozenset(tasks.values()), len(fresh))
 
 
@@ -198,3 +201,14 @@ def _staged_row(job: Import, pk: int, task_id: int, attempt: Attempt, now: Any) 
         attempt.completion, attempt.content_hash, attempt.step_count, attempt.tool_call_count, attempt.character_count,
         Trajectory.Status.UNREVIEWED, 0, now,
     )  # fmt: skip
+
+
+def _copied_row(pk: int, document: bytes, now: datetime) -> Iterator[bytes]:
+    """In the order of COPY_REVISIONS, in pieces. JSON on one line needs nothing escaped but its backslashes."""
+    piece = b"%d\t0\t" % pk
+    for start in range(0, len(document), COPY_BYTES):
+        piece += document[start : start + COPY_BYTES].replace(b"\\", rb"\\")
+        if start + COPY_BYTES < len(document):
+            yield piece
+            piece = b""
+    yield piece + b"\t\t%s\n" % now.isoformat().encode()

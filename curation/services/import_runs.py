@@ -171,8 +171,7 @@ def read_batches(job: Import, source: Source, position: Callable[[], int]) -> It
 
 
 def _fill(reader: _Reader, source: Source, position: Callable[[], int], size: int) -> Iterator[Batch]:
-    for located in source.read():
-        reader.read(located)
+    for _ in map(reader.read, source.read()):  # no name for what is read: one document may be a hundred megabytes
         if reader.batch.is_full:
             reader.batch.share = source.share(position(), size)
             yield reader.batch
@@ -193,7 +192,7 @@ def write(job: Import, batch: Batch, report: Report) -> None:
         report.parsed += len(batch.attempts) - len(written.refused)
         report.imported += written.imported
         report.task_ids |= written.task_ids
-        batch.rejected += [(attempt.place, reason, attempt.document) for attempt, reason in written.refused]
+        batch.rejected += [(attempt.place, reason, attempt.document.decode()) for attempt, reason in written.refused]
         write_pairs(job, batch.pairs)
         update_difficulty(job.project, written.task_ids)
     _write_rejections(job, batch, report)

@@ -214,7 +214,7 @@ def test_what_the_database_cannot_hold_is_refused_alone(access: Access) -> None:
         build_attempt(Document.model_validate(make_document(f"say {number}")), Place(number), success_threshold=1.0)
         for number in range(3)
     ]
-    attempts[1] = replace(attempts[1], document='{"steps": "\\u0000"}')
+    attempts[1] = replace(attempts[1], document=b'{"steps": "\\u0000"}')
     written = write_batch(job, attempts)
     assert written.imported == Trajectory.objects.filter(origin=job).count() == 2
     ((refused, reason),) = written.refused
