@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -13,30 +15,62 @@ import orjson
 from django.core.files.base import File
 from django.db import connection, transaction
 
-from curation.models import Trajectory
+from curation.models import Import, Trajectory
+from curation.permissions import Access
 from curation.services.import_runs import run_import
 from curation.services.imports import ImportOptions, create_import
 from tests.bench.figures import Figure
 from tests.factories import make_project, owner_access
+from webapp.paths import BASE_DIR
 
-RECORDS = 2000
+RECORDS = 20_000
+WORKERS = 2
 ATTEMPTS_PER_TASK = 4
 TURNS = 13  # with some 1,500 characters each: records of 20 KB, as tau-bench has them
 
 
 def measure() -> Iterator[Figure]:
-    content = orjson.dumps([make_record(number) for number in range(RECORDS)])
+    records = [make_record(number) for number in range(RECORDS)]
+    content = orjson.dumps(records)
     floor = measure_floor(content)
     access = owner_access(make_project())
-    job = create_import(access, file=File(BytesIO(content)), file_name="attempts.json", options=ImportOptions())
+    (job,) = take_in(access, [content])
     begun = time.perf_counter()
     run_import(job.pk)
     seconds = time.perf_counter() - begun
-    found = Trajectory.objects.filter(origin=job).count()
+    check_imported(access)
+    yield Figure("import", round(RECORDS / seconds, 1), "trajectories/s", round(RECORDS / floor, 1))
+    yield Figure("import", round(len(content) / seconds), "bytes/s", round(len(content) / floor))
+    shared = owner_access(make_project())
+    jobs = take_in(shared, [orjson.dumps(records[first::WORKERS]) for first in range(WORKERS)])
+    begun = time.perf_counter()
+    workers = [start_worker(job) for job in jobs]
+    if any(worker.wait() for worker in workers):
+        raise SystemExit("a worker failed")
+    seconds = time.perf_counter() - begun
+    check_imported(shared)
+    name = f"import of {WORKERS} files by {WORKERS} workers, their start counted"
+    yield Figure(name, round(RECORDS / seconds, 1), "trajectories/s", round(RECORDS / floor, 1))
+
+
+def take_in(access: Access, contents: Sequence[bytes]) -> list[Import]:
+    """Imports that wait for a worker, one for each file."""
+    return [
+        create_import(access, file=File(BytesIO(content)), file_name=f"part-{number}.json", options=ImportOptions())
+        for number, content in enumerate(contents)
+    ]
+
+
+def start_worker(job: Import) -> subprocess.Popen[bytes]:
+    """A process that reads an import, as a worker does."""
+    code = f"import django; django.setup(); from curation.jobs import run_import; run_import({job.pk})"
+    return subprocess.Popen([sys.executable, "-c", code], cwd=BASE_DIR)
+
+
+def check_imported(access: Access) -> None:
+    found = Trajectory.objects.filter(project=access.project).count()
     if found != RECORDS:
         raise SystemExit(f"{found} of {RECORDS} records were imported")
-    yield Figure("trajectories per second", round(RECORDS / seconds, 1), "1/s", round(RECORDS / floor, 1))
-    yield Figure("bytes per second", round(len(content) / seconds), "B/s", round(len(content) / floor))
 
 
 def measure_floor(content: bytes) -> float:

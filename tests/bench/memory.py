@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +14,12 @@ from django.core.files.base import File
 from curation.models import JobState
 from curation.services.imports import ImportOptions, create_import
 from tests.bench.figures import Figure
-from tests.bench.importing import make_record
+from tests.bench.importing import make_record, start_worker
 from tests.factories import make_project, owner_access
-from webapp.paths import BASE_DIR
 
 FILE_BYTES = 2 * 2**30
 TRAJECTORY_BYTES = 100 * 2**20
 MEGABYTE = 10**6
-WORKER = "import django; django.setup(); from curation.jobs import run_import; run_import({pk})"
 PLACE = b'"task_id":0'
 
 
@@ -43,7 +39,7 @@ def _import(path: Path) -> int:
     with path.open("rb") as stream:
         access = owner_access(make_project())
         job = create_import(access, file=File(stream), file_name=path.name, options=ImportOptions())
-    child = subprocess.Popen([sys.executable, "-c", WORKER.format(pk=job.pk)], cwd=BASE_DIR)
+    child = start_worker(job)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     job.refresh_from_db()
