@@ -164,7 +164,10 @@ def open_folder(folder: str) -> Path:
     """A folder of this server, where an administrator allows imports from it. Raises ValueError."""
     path = Path(folder).resolve()
     if not any(path.is_relative_to(Path(root).resolve()) for root in settings.IMPORT_FOLDERS):
-        raise ValueError(f"{folder!r} is in no folder that imports are allowed from.")
+        raise ValueError(
+            f"{folder!r} is in no folder that imports are allowed from: an administrator names those in"
+            " WHETSTONE_IMPORT_FOLDERS."
+        )
     if not path.is_dir():
         raise ValueError(f"{folder!r} is no folder of this server.")
     return path

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.files.base import File
+from django.db import transaction
 from django.db.models.functions import Now
 
 from curation.formats.cleaning import clean_text
@@ -37,6 +38,9 @@ LARGEST_PIECE = 16 * 2**20
 KEPT = timedelta(days=7)
 """How long what was uploaded, and neither imported nor dropped, is kept."""
 
+STALLED = timedelta(minutes=2)
+"""Longer than a fetch may be silent."""
+
 
 class WrongOffset(ValueError):
     """A piece that does not go where the bytes so far end. `received` says where they do."""
@@ -44,6 +48,10 @@ class WrongOffset(ValueError):
     def __init__(self, received: int) -> None:
         super().__init__(f"{received:,} bytes have arrived so far; the next piece begins there.")
         self.received = received
+
+
+class UploadGone(ValueError):
+    """An upload that is not there any more."""
 
 
 class _Arrived(File[Any]):
@@ -162,14 +170,20 @@ def open_upload(upload: Upload) -> Iterator[BinaryIO | Path]:
 
 
 def import_upload(access: Access, upload: Upload, options: ImportOptions) -> Import:
-    """Import a complete upload, which is used up by it. Raises ValueError as create_import does; it stays then."""
-    if upload.folder:
-        job = create_folder_import(access, folder=upload.folder, options=options)
-    else:
-        with locate_upload(upload).open("rb") as stream:
-            file = _Arrived(stream, name=str(locate_upload(upload)))
-            job = create_import(access, file=file, file_name=upload.file_name, options=options)
-    drop_upload(upload)
+    """Import a complete upload, which is used up by it. Of two at the same moment, one does.
+
+    Raises UploadGone, and ValueError as create_import does: it stays then.
+    """
+    with transaction.atomic():
+        if not Upload.objects.select_for_update().filter(pk=upload.pk).exists():
+            raise UploadGone("This upload was imported or dropped in the meantime.")
+        if upload.folder:
+            job = create_folder_import(access, folder=upload.folder, options=options)
+        else:
+            with locate_upload(upload).open("rb") as stream:
+                file = _Arrived(stream, name=str(locate_upload(upload)))
+                job = create_import(access, file=file, file_name=upload.file_name, options=options)
+        drop_upload(upload)
     return job
 
 
@@ -184,6 +198,12 @@ def clear_uploads() -> int:
     for upload in old:
         drop_upload(upload)
     return len(old)
+
+
+def find_stalled_fetches() -> list[int]:
+    """Uploads that nobody fetches any more, since their worker was killed or their message lost."""
+    waiting = Upload.objects.filter(complete=False, error="").exclude(url="")
+    return list(waiting.filter(changed_at__lt=Now() - STALLED).values_list("pk", flat=True))
 
 
 def locate_upload(upload: Upload) -> Path:

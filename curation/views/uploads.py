@@ -18,7 +18,15 @@ from curation.permissions import Access, access_project, get_upload
 from curation.selectors.imports import list_mappings
 from curation.services.import_previews import Preview, preview_source, suggest
 from curation.services.imports import ImportOptions, save_mapping
-from curation.services.uploads import WrongOffset, begin_upload, drop_upload, import_upload, open_upload, receive_piece
+from curation.services.uploads import (
+    UploadGone,
+    WrongOffset,
+    begin_upload,
+    drop_upload,
+    import_upload,
+    open_upload,
+    receive_piece,
+)
 
 
 @require_POST
@@ -78,6 +86,9 @@ def upload_preview(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     if options and "import" in request.POST:
         try:
             job = import_upload(access, upload, options)
+        except UploadGone as error:
+            messages.error(request, str(error))
+            return redirect("curation:import-list", project)
         except ValueError as error:
             messages.error(request, str(error))
         else:

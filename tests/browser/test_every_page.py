@@ -13,7 +13,11 @@ from pytest_django.live_server_helper import LiveServer
 from curation.models import Project, Trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, submit_review
+from curation.services.uploads import begin_upload, receive_piece
 from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
+from tests.formats.reading_aids import as_lines
+from tests.formats.samples import TURNS
+from tests.imports.files import import_content, make_lines
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 PASSWORD = "a long enough password"
@@ -42,6 +46,10 @@ def fill_project() -> Project:
     assert first is not None
     submit_review(person, first, Answer(verdict="accept", grade=3, comment="Good.", first_error=4))
     take_next(access, queue)
+    import_content(access, make_lines(3) + b'{"torn": \n')
+    for content in (as_lines({"messages": TURNS}), b'{"in": "no format"}\n'):
+        upload = begin_upload(access, file_name="attempts.jsonl", file_size=len(content), file_key="")
+        receive_piece(upload, offset=0, piece=content)
     return project
 
 
@@ -59,11 +67,13 @@ def addresses(project: Project) -> list[str]:
         "step-edit": (trajectory.pk, 3),
         "pair-list": (),
         "import-list": (),
+        "import-detail": (project.imports.get().pk,),
         "dataset-list": (),
         "dataset-create": (),
         "project-settings": (),
     }
     pages = [reverse(f"curation:{name}", args=[project.slug, *args]) for name, args in inside.items()]
+    pages += [reverse("curation:upload-preview", args=[project.slug, upload.pk]) for upload in project.uploads.all()]
     pages += [reverse(f"training:{name}", args=[project.slug]) for name in ("run-list", "run-create", "compare")]
     return [reverse("curation:project-list"), reverse("curation:project-create"), *pages]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from curation.models import ApiToken, Role, Trajectory
+from curation.models import ApiToken, Revision, Role, Trajectory
 from curation.permissions import Access
 from curation.services.tokens import find_token
 from tests.factories import make_member, make_project, owner_access
@@ -88,3 +89,25 @@ def test_a_token_has_no_scope_that_its_owner_lacks(access: Access) -> None:
     with pytest.raises(CommandError, match="no member"):
         run("create_token", "nobody", access.project.slug, "--name=x", "--scopes", "curator")
     assert not ApiToken.objects.exists()
+
+
+def test_a_folder_is_imported_where_that_is_allowed(access: Access, tmp_path: Path, settings: Any) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(make_lines(2))
+    (folder / "b.jsonl").write_bytes(make_lines(3, say="open"))
+    with pytest.raises(CommandError, match="WHETSTONE_IMPORT_FOLDERS"):
+        run("import_trajectories", access.project.slug, str(folder))
+    settings.IMPORT_FOLDERS = [str(tmp_path)]
+    assert "5 imported" in run("import_trajectories", access.project.slug, str(folder))
+
+
+def test_what_is_redacted_is_counted(access: Access, tmp_path: Path) -> None:
+    path = tmp_path / "attempts.jsonl"
+    path.write_bytes(make_lines(2, say="write to ann@example.org"))
+    arguments = ("import_trajectories", access.project.slug, str(path), "--redact", "emails", "--json")
+    report = json.loads(run(*arguments))
+    assert report["redactions"]["emails"] >= 2
+    assert "ann@example.org" not in json.dumps(Revision.objects.values_list("document", flat=True)[0])
+    with pytest.raises(CommandError, match="invalid choice"):
+        run("import_trajectories", access.project.slug, str(path), "--redact", "names")

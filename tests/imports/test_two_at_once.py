@@ -16,7 +16,9 @@ from django.utils import timezone
 
 from curation.models import Import, ImportRejection, JobState, Task, Trajectory
 from curation.services.import_runs import run_import
+from curation.services.imports import ImportOptions
 from curation.services.jobs import STALE_AFTER, sweep_jobs
+from curation.services.uploads import UploadGone, begin_upload, import_upload, receive_piece
 from tests.factories import make_document, make_project, owner_access
 from tests.imports.files import as_lines, make_lines, queue_import
 from webapp.paths import BASE_DIR, socket_folder
@@ -129,3 +131,30 @@ def test_a_worker_that_lost_its_import_leaves_the_counts_to_the_one_that_has_it(
     run_import(job.pk, watch=lose)
     job.refresh_from_db()
     assert (job.state, job.imported, job.unchanged) == (JobState.DONE, 40, 0)
+
+
+def test_of_two_that_import_the_same_upload_one_does() -> None:
+    access = owner_access(make_project())
+    content = make_lines(20)
+    upload = begin_upload(access, file_name="a.jsonl", file_size=len(content), file_key="k")
+    upload = receive_piece(upload, offset=0, piece=content)
+    start = threading.Barrier(2)
+    said: list[str] = []
+
+    def work() -> None:
+        start.wait()
+        try:
+            import_upload(access, upload, ImportOptions())
+            said.append("imported")
+        except UploadGone:
+            said.append("gone")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(said) == ["gone", "imported"]
+    assert Import.objects.count() == 1

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from celery import current_app
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from curation.models import Import, Role, SavedMapping, Trajectory, Upload
 from curation.permissions import Access
@@ -19,6 +23,7 @@ from curation.services.uploads import WrongOffset, begin_upload, clear_uploads, 
 from tests.factories import make_member, make_project, owner_access
 from tests.formats.reading_aids import as_lines, chat_record
 from tests.imports.files import make_lines
+from training.jobs import sweep_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -193,6 +198,21 @@ def test_an_upload_is_dropped_by_its_owner_and_by_time(signed_in: Client, access
     Upload.objects.update(changed_at="2020-01-01T00:00:00Z")
     assert clear_uploads() == 1
     assert not locate_upload(old).exists()
+
+
+def test_the_sweep_fetches_on_what_a_killed_worker_left_and_drops_what_is_forgotten(access: Access) -> None:
+    sent: list[tuple[str, list[int]]] = []
+    left = uploads.take_url(access, "https://example.org/a.jsonl")
+    working = uploads.take_url(access, "https://example.org/b.jsonl")
+    failed = uploads.take_url(access, "https://example.org/c.jsonl")
+    forgotten = begin_upload(access, file_name="a", file_size=10, file_key="k")
+    Upload.objects.exclude(pk=working.pk).update(changed_at=timezone.now() - timedelta(minutes=3))
+    Upload.objects.filter(pk=failed.pk).update(error="There is no such host.")
+    Upload.objects.filter(pk=forgotten.pk).update(changed_at=timezone.now() - timedelta(days=8))
+    with patch.object(current_app, "send_task", lambda name, arguments: sent.append((name, arguments))):
+        sweep_jobs()
+    assert sent == [("curation.jobs.fetch_upload", [left.pk])]
+    assert set(Upload.objects.values_list("pk", flat=True)) == {left.pk, working.pk, failed.pk}
 
 
 def test_what_is_gone_from_the_disk_is_said_to_be_gone(signed_in: Client, access: Access) -> None:
