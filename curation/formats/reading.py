@@ -25,6 +25,7 @@ from curation.formats.containers import ContainerError, open_container
 from curation.formats.decoding import BOM, MAX_RECORD, Loader, Record, as_record
 from curation.formats.document import Document
 from curation.formats.scanning import Scanner
+from curation.formats.signatures import describe_content, is_wide
 from curation.formats.tables import is_csv, is_parquet, read_csv, read_parquet
 
 _HEAD = 2**20
@@ -101,6 +102,8 @@ def find_layout(head: bytes) -> Layout | None:
     """How the records stand, judged by the first bytes; None where it is neither JSON nor a table."""
     if is_parquet(head):
         return "parquet"
+    if is_wide(head):
+        return None
     text = head.decode("utf-8", "replace").removeprefix(BOM).lstrip()
     first, _, rest = text.partition("\n")
     rest = rest.lstrip()
@@ -119,7 +122,8 @@ def read_records(stream: BinaryIO) -> Iterator[Record | Rejected]:
     """The objects of a JSON file of any layout or of a table, plain or packed. Never raises for what the file holds."""
     counter = _Counter()
     try:
-        layout = find_layout(open_container(stream).read(_HEAD))
+        head = open_container(stream).read(_HEAD)
+        layout = find_layout(head)
         content = open_container(stream)
         if layout == "parquet":
             records = read_parquet(stream)
@@ -130,7 +134,7 @@ def read_records(stream: BinaryIO) -> Iterator[Record | Rejected]:
         elif layout is not None:
             records = Scanner(content).read_list() if layout == "array" else Scanner(content).read_values()
         else:
-            yield Rejected(0, "the file is neither JSON nor JSON lines, nor a table", fatal=True)
+            yield Rejected(0, f"the file is {describe_content(head)}", fatal=True)
             return
         yield from map(counter.count, records)
     except ContainerError as error:

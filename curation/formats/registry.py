@@ -29,6 +29,7 @@ from curation.formats.preference import Preferences
 from curation.formats.react import React
 from curation.formats.reading import read_head
 from curation.formats.sharegpt import ShareGPT
+from curation.formats.signatures import describe_content
 from curation.formats.swe_agent import SweAgent
 from curation.formats.tau2 import Tau2
 from curation.formats.tau_bench import TauBench
@@ -127,7 +128,7 @@ def _describe(head: Head) -> str:
     if head.names:
         return f"a zip archive of {len(head.names):,} files"
     if head.layout is None:
-        return "neither JSON nor JSON lines"
+        return describe_content(head.raw)
     if head.first is None:
         return "JSON without any object to read in its first records"
     names = ("".join(letter if letter.isprintable() else "\ufffd" for letter in key[:40]) for key in head.first)

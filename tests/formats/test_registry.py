@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import bz2
 import io
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,14 @@ def test_a_large_single_object_is_found(tmp_path: Path) -> None:
     ("data", "found"),
     [
         (b"", "an empty file"),
-        (b"hello", "neither JSON nor JSON lines"),
+        (b"hello", "neither JSON nor JSON lines, nor a table"),
+        ('{"messages": "é"}'.encode("utf-16"), "text in UTF-16 or UTF-32: save it as UTF-8"),
+        ('[{"messages": "é"}]'.encode("utf-16-le"), "text in UTF-16 or UTF-32: save it as UTF-8"),
+        ('{"messages": "é"}'.encode("utf-32"), "text in UTF-16 or UTF-32: save it as UTF-8"),
+        (bz2.compress(b"{}"), "a file packed with bzip2: unpack it"),
+        (lzma.compress(b"{}"), "a file packed with xz: unpack it"),
+        (b" <!DOCTYPE html><html>", "a web page"),
+        (b"\x89PNG\r\n", "an image"),
         (b"[1, 2]", "JSON without any object"),
         (b'{"solutions": [], "tasks": []}', "JSON lines, the first object with `solutions`, `tasks`"),
         (b'[{"kind": "x"}]', "a JSON list whose first object has `kind`"),
