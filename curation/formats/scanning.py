@@ -19,11 +19,57 @@ from curation.formats.decoding import (
 )
 from curation.formats.plain_json import NotPlainError, load_plain
 
-_MAX_SKIP = 4 * 2**20
+TOO_LARGE = f"it is larger than {MAX_RECORD // 2**20} MB"
+_FARTHEST = 4 * 2**20
+"""Characters in which the end of a broken value is looked for: its quotes and brackets cannot be relied on."""
+
+_LARGE = 4 * 2**20
 _CHUNK = 256 * 1024
+_MOST_AT_ONCE = 8 * 2**20
 _MOST_GUESSES = 3
 _OPENING = re.compile(r'\{\s*"(?:[^"\\]|\\.)*"')
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]+|[\]}]+|,', re.DOTALL)
+_IN_STRING = re.compile(r'["\\]')
+_IN_BRACKETS = re.compile(r'["\[{\]}]')
+_OUTSIDE = re.compile(r'["\[{\]},]')
+_RUN = re.compile(r"[\[{]+|[\]}]+")
+
+
+class EndFinder:
+    """Where a value ends, by its quotes and brackets alone. It may be looked for in one piece of text after another."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = False
+
+    def find(self, text: str, position: int) -> tuple[int, bool]:
+        """(where the value ends, True), or (from where to look on with more text, False)."""
+        while True:
+            pattern = _IN_STRING if self._in_string else _IN_BRACKETS if self._depth else _OUTSIDE
+            match = pattern.search(text, position)
+            if match is None:
+                return len(text), False
+            mark, start, position = match.group(), match.start(), match.end()
+            if mark == '"':
+                self._in_string = not self._in_string
+            elif mark == "\\":
+                if position == len(text):
+                    return start, False
+                position += 1
+            elif mark == "," or (position := self._count(text, start)) < 0:
+                return start + self._depth, True
+
+    def _count(self, text: str, start: int) -> int:
+        """Take in the brackets that stand in a row at `start`; where they end, or -1 where they close the value."""
+        run = _RUN.match(text, start)
+        assert run is not None  # noqa: S101  # a bracket stands there
+        count = len(run.group())
+        if text[start] in "[{":
+            self._depth += count
+        elif count < self._depth:
+            self._depth -= count
+        else:
+            return -1
+        return run.end()
 
 
 class Scanner:
@@ -105,14 +151,13 @@ class Scanner:
             try:
                 value, end = self._loader.decode(self._text, self._position)
             except (ValueError, RecursionError) as error:
-                if self._may_be_cut(error) and self._read_more():
-                    continue
-                reason = describe_broken(error, start=self._position)
-                found = self._find_end()
-                raw = self._rest(found)
-                self._position = self._position if found is None else found
-                self._lost = found is None
-                return Rejected(index, reason, raw, fatal=self._lost)
+                if self._may_be_cut(error):
+                    fits, grown = self._gather_value()
+                    if not fits:
+                        return self._pass_over(index, TOO_LARGE, farthest=None)
+                    if grown:
+                        continue
+                return self._pass_over(index, describe_broken(error, start=self._position), farthest=_FARTHEST)
             if end < len(self._text) or not self._read_more():
                 break
             # The value reaches the end of the window, where a number could go on: decode it again with more of it.
@@ -121,10 +166,10 @@ class Scanner:
         self._opening = opening.group() if opening else ""
         too_large = end - self._position > MAX_RECORD
         self._position = end
-        if end > _MAX_SKIP:
+        if end > _LARGE:
             self._drop_read()
         if too_large:
-            return Rejected(index, f"it is larger than {MAX_RECORD // 2**20} MB", raw)
+            return Rejected(index, TOO_LARGE, raw)
         try:
             return as_record(index, self._loader.finish(value), raw)
         except RecordError as error:
@@ -132,24 +177,37 @@ class Scanner:
 
     def _may_be_cut(self, error: ValueError | RecursionError) -> bool:
         """Whether the error may come from the end of the window and not from the text."""
-        if not isinstance(error, json.JSONDecodeError) or len(self._text) - self._position > MAX_RECORD:
+        if not isinstance(error, json.JSONDecodeError):
             return False
         return error.msg.startswith("Unterminated string") or error.pos > len(self._text) - 64
 
-    def _find_end(self) -> int | None:
-        """Where a value that cannot be read ends, by its brackets; None where that cannot be found."""
-        while True:
-            depth = 0
-            for match in _STRUCTURE.finditer(self._text, self._position):
-                mark = match.group()
-                if mark[0] in "[{":
-                    depth += len(mark)
-                elif mark[0] in "]}" and len(mark) < depth:
-                    depth -= len(mark)
-                elif mark[0] in "]}" or (mark == "," and depth == 0):
-                    return match.start() + depth
-            if len(self._text) - self._position > _MAX_SKIP or not self._read_more():
-                return None
+    def _gather_value(self) -> tuple[bool, bool]:
+        """Widen the window until the value is whole in it: (whether it is not too large, whether more was read)."""
+        finder = EndFinder()
+        looked, found = finder.find(self._text, self._position)
+        grown = False
+        while not found and len(self._text) - self._position <= MAX_RECORD:
+            looked -= self._position
+            if not self._read_more():
+                return True, grown
+            grown = True
+            looked, found = finder.find(self._text, looked)
+        return found, grown
+
+    def _pass_over(self, index: int, reason: str, *, farthest: int | None) -> Rejected:
+        """Move behind a value that cannot be read. Where its end is not found, the rest of the file is lost."""
+        finder = EndFinder()
+        end, found = finder.find(self._text, self._position)
+        raw, passed = self._rest(end), 0
+        while not found and (farthest is None or passed <= farthest):
+            passed += end - self._position
+            self._position = end
+            if not self._read_more():
+                break
+            end, found = finder.find(self._text, 0)
+        self._position = end
+        self._lost = not found
+        return Rejected(index, reason, raw, fatal=self._lost)
 
     def _next_character(self) -> str:
         """The next character that is not white space, without taking it; empty at the end of the file."""
@@ -161,11 +219,11 @@ class Scanner:
                 return ""
 
     def _read_more(self) -> bool:
-        """Widen the window, at least doubling what is unread so that a long value costs linear time."""
+        """Widen the window by as much as is unread in it, within bounds; False at the end of the file."""
         if self._ended:
             return False
         self._drop_read()
-        data = self._content.read(max(_CHUNK, len(self._text)))
+        data = self._content.read(min(max(_CHUNK, len(self._text)), _MOST_AT_ONCE))
         self._ended = not data
         self._text += self._decoder.decode(data, final=self._ended)
         return True

@@ -7,11 +7,14 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from curation.formats import reading
+from curation.formats import reading, scanning
 from curation.formats.base import LONGEST_RAW, Rejected
 from curation.formats.decoding import Record
 from curation.formats.reading import find_layout, read_records
+from curation.formats.scanning import EndFinder
 from tests.formats.reading_aids import as_lines, pack
 
 
@@ -140,6 +143,32 @@ def test_a_record_over_the_limit_is_rejected_and_the_next_is_read(monkeypatch: p
     assert outline(results) == ["line 1: it is longer than 1 MB", {"a": 2}]
     assert isinstance(results[0], Rejected)
     assert results[0].raw == long[:LONGEST_RAW].decode()
+
+
+def test_an_element_over_the_limit_is_rejected_and_the_next_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "MAX_RECORD", 2**20)
+    long = json.dumps({"a": '"]}\\' * 2**20, "b": [[1, {"c": []}]]})
+    first, rejected, last = read(f'[{{"a": 1}}, {long}, {{"a": 2}}]'.encode())
+    assert isinstance(first, Record)
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.raw, rejected.fatal) == (scanning.TOO_LARGE, long[:LONGEST_RAW], False)
+    assert isinstance(last, Record)
+    assert last.value == {"a": 2}
+
+
+@given(st.recursive(st.text('"\\[]{},u'), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)), st.data())
+def test_the_end_of_a_value_is_the_same_in_pieces(value: Any, data: st.DataObject) -> None:
+    text = json.dumps({"a": value})
+    finder, rest, read_so_far = EndFinder(), text + ",", ""
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        piece, rest = read_so_far + rest[:size], rest[size:]
+        end, found = finder.find(piece, 0)
+        if found:
+            assert piece[end:] + rest == ","
+            return
+        read_so_far = piece[end:]
+    raise AssertionError("its end was not found")
 
 
 def test_a_list_is_read_through_a_small_window() -> None:
