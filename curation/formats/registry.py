@@ -65,10 +65,11 @@ COMPANIONS = frozenset({"result.json", "report.json", "config.json"})
 
 
 class UnknownFormatError(FormatError):
-    """A file in no known format. `layout` is how its JSON stands, None where it is no JSON at all."""
+    """A file in no known format. `found` says what it is, `layout` how its JSON stands; None where it is no JSON."""
 
-    def __init__(self, text: str, layout: Layout | None) -> None:
-        super().__init__(text)
+    def __init__(self, filename: str, found: str, layout: Layout | None) -> None:
+        super().__init__(f"{filename!r} is in no known format. Found: {found}. Looked for: {looked_for()}.")
+        self.found = found
         self.layout = layout
 
 
@@ -99,8 +100,7 @@ def detect_stream(stream: BinaryIO, filename: str) -> Format:
     if fitting:
         names = ", ".join(known.label for known in fitting)
         raise FormatError(f"{filename!r} fits more than one format: {names}. Choose one.")
-    found = f"{filename!r} is in no known format. Found: {_describe(head)}. Looked for: {looked_for()}."
-    raise UnknownFormatError(found, head.layout)
+    raise UnknownFormatError(filename, _describe(head), head.layout)
 
 
 def looked_for() -> str:

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,29 +67,33 @@ class Source:
             return position / size if size else 1.0
         return self._done / self.size if self.size else 1.0
 
-    def read(self) -> Iterator[Located]:
-        """Every record. Never raises for what the files hold; a file in no format is one Rejected."""
+    def read(self, *, most_of_each: int | None = None) -> Iterator[Located]:
+        """Every record, or the first ones of each file of many. Raises for nothing that the files of many hold.
+
+        A file of many in no format is one Rejected; a single one raises FormatError.
+        """
         if self._archive is None:
             known = self._find_format(self._single(), self._context.filename)
             yield from map(partial(Located, format=known.name), known.parse(self._single(), self._context))
             return
         for name in self._archive.names:
             if posixpath.basename(name) not in COMPANIONS:
-                yield from self._read_member(self._archive, name)
+                yield from self._read_member(self._archive, name, most_of_each)
             self._done += self._archive.size(name)
         if not self._recognised:
             yield Located(Rejected(0, f"it holds no file in a known format; looked for: {looked_for()}", fatal=True))
 
-    def _read_member(self, archive: Archive, name: str) -> Iterator[Located]:
+    def _read_member(self, archive: Archive, name: str, most: int | None) -> Iterator[Located]:
         context = replace(self._context, filename=name, members=archive)
         try:
             with archive.open(name) as stream:
                 known = self._find_format(stream, name)
                 self._recognised = True
                 locate = partial(_locate_in_member, member=name, format=known.name)
-                yield from map(locate, known.parse(stream, context))
+                yield from map(locate, islice(known.parse(stream, context), most))
         except UnknownFormatError as error:
-            yield Located(Rejected(0, str(error)) if error.layout else LeftOut(), member=name)
+            unknown = Rejected(0, f"it is in no known format: {error.found}")
+            yield Located(unknown if error.layout else LeftOut(), member=name)
         except (FormatError, ContainerError) as error:
             yield Located(Rejected(0, str(error)), member=name)
 

@@ -21,6 +21,9 @@ from curation.services.imports import ImportOptions, find_chosen
 
 SHOWN = 3
 MOST_RECORDS = 300
+MOST_OF_EACH = 10
+"""Records of each file in an archive or a folder."""
+
 MOST_SECONDS = 2.0
 STEPS_SHOWN = 8
 MOST_REJECTIONS = 5
@@ -28,7 +31,10 @@ MOST_REJECTIONS = 5
 
 @dataclass
 class Preview:
-    """What was read. `complete`: that is all there is; `problem`: why nothing could be read."""
+    """What was read. `complete`: that is all there is; `problem`: why nothing could be read.
+
+    `shown` are the first records; of an archive or a folder, the first of each of the first files.
+    """
 
     formats: Counter[str] = field(default_factory=Counter)
     records: int = 0
@@ -62,7 +68,7 @@ def preview_source(opened: BinaryIO | Path, *, name: str, options: ImportOptions
         chosen = find_chosen(options.format, options.mapping)
         source = Source(opened, ImportContext(filename=name, model=options.model or None), chosen=chosen)
         preview.files = len(source.names)
-        for located in source.read():
+        for located in source.read(most_of_each=MOST_OF_EACH):
             found = located.found
             if isinstance(found, LeftOut):
                 preview.warnings["a file that holds no records was left out"] += 1
@@ -76,12 +82,12 @@ def preview_source(opened: BinaryIO | Path, *, name: str, options: ImportOptions
                 preview.warnings.update(REPEATED.sub("", text) for text in found.warnings)
                 preview.pairs += isinstance(found, ParsedPair)
                 for document in [found.chosen, found.rejected] if isinstance(found, ParsedPair) else [found.document]:
-                    _take(preview, document, redactor, threshold)
+                    _take(preview, document, located.member, redactor, threshold)
             if preview.records + preview.rejected >= MOST_RECORDS or time.monotonic() - begun > MOST_SECONDS:
                 return preview
     except (FormatError, ValueError) as error:
         preview.problem, _, preview.looked_for = str(error).partition(" Looked for: ")
-    preview.complete = True
+    preview.complete = not preview.files
     return preview
 
 
@@ -91,7 +97,7 @@ def suggest(opened: BinaryIO | Path) -> tuple[FieldMapping | None, list[tuple[st
     return suggest_mapping(first), [(path, str(value)[:60]) for path, value in list_paths(first)]
 
 
-def _take(preview: Preview, document: Document, redactor: Redactor | None, threshold: float) -> None:
+def _take(preview: Preview, document: Document, member: str, redactor: Redactor | None, threshold: float) -> None:
     if redactor:
         document, counts = redactor.redact(document)
         preview.redactions += counts
@@ -101,10 +107,11 @@ def _take(preview: Preview, document: Document, redactor: Redactor | None, thres
     preview.outcomes[
         "crashed" if crashed else "unknown" if success is None else "success" if success else "failure"
     ] += 1
-    if len(preview.shown) < SHOWN:
+    if len(preview.shown) < SHOWN and (not member or all(one["member"] != member for one in preview.shown)):
         steps = document.model_dump(mode="json")["steps"]
         preview.shown.append(
             {
+                "member": member,
                 "task": document.task.id,
                 "model": document.agent.model_name or "",
                 "reward": document.outcome.reward,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zipfile
 from typing import Any
 
 from curation.formats.base import ImportContext, Parsed, ParsedPair, Rejected
@@ -84,3 +85,11 @@ def _plain_step(number: int, action: str) -> dict[str, Any]:
             "results": [{"source_call_id": f"{number}.1", "content": [{"type": "text", "text": f"You {action}."}]}]
         },
     }
+
+
+def make_zip(files: dict[str, bytes], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,10 @@ from backports.zstd import zipfile as zstd_zipfile
 from curation.formats.base import FormatError, ImportContext, Parsed, Rejected
 from curation.formats.document import Document
 from curation.formats.sources import LeftOut, Located, Source
-from tests.formats.reading_aids import as_lines, chat_record, pack
+from tests.formats.reading_aids import as_lines, chat_record, make_zip, pack
 from tests.formats.samples import ATIF, SAMPLES
 
 CHAT = as_lines(chat_record("one"), chat_record("two"))
-
-
-def make_zip(files: dict[str, bytes], **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, **options) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def make_tar(files: dict[str, bytes]) -> bytes:

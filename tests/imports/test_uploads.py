@@ -21,7 +21,7 @@ from curation.services import uploads
 from curation.services.import_runs import run_import
 from curation.services.uploads import WrongOffset, begin_upload, clear_uploads, locate_upload, receive_piece
 from tests.factories import make_member, make_project, owner_access
-from tests.formats.reading_aids import as_lines, chat_record
+from tests.formats.reading_aids import as_lines, chat_record, make_zip
 from tests.imports.files import make_lines
 from training.jobs import sweep_jobs
 
@@ -140,6 +140,21 @@ def test_a_preview_shows_what_would_become_of_it_and_stores_nothing(signed_in: C
     assert "say &lt;/script&gt; [email 1]" in redacted.content.decode()
     assert not Trajectory.objects.exists()
     assert not Import.objects.exists()
+
+
+def test_a_preview_of_an_archive_looks_into_each_of_its_files(signed_in: Client, access: Access) -> None:
+    files = {
+        "runs/chat.jsonl": as_lines(*[chat_record(f"chat {number}") for number in range(40)]),
+        "runs/own.jsonl": make_lines(40),
+        "schema.json": b'{"$schema": 1}',
+    }
+    upload = upload_whole(signed_in, access, make_zip(files))
+    page = signed_in.get(address(access, "upload-preview", upload.pk)).content.decode()
+    assert "Whetstone documents, OpenAI chat messages" in page or "OpenAI chat messages, Whetstone documents" in page
+    for shown in ("runs/chat.jsonl", "runs/own.jsonl", "chat 0", "Records looked at</span><b>20<"):
+        assert shown in page
+    assert "it is in no known format: JSON lines, the first object with `$schema`" in page
+    assert "Looked for" not in page
 
 
 def test_what_was_chosen_to_be_taken_out_is_never_stored(signed_in: Client, access: Access) -> None:
