@@ -6,6 +6,7 @@ from celery import current_app, shared_task
 from celery.contrib.django.task import DjangoTask
 
 from curation.models import DatasetVersion, Import
+from curation.services.import_files import clear_files
 from curation.services.jobs import sweep_jobs as sweep
 from curation.services.uploads import clear_uploads, find_stalled_fetches
 from training.models import Evaluation, Run
@@ -32,10 +33,11 @@ def supervise_evaluation(pk: int) -> None:
 
 @shared_task(base=DjangoTask)
 def sweep_jobs() -> None:
-    """Send again what nobody works on: jobs whose worker died, or whose message was lost. Drop forgotten uploads."""
+    """Send again what nobody works on: jobs whose worker died, or whose message was lost. Drop files nobody needs."""
     for model, task in SWEPT:
         for pk in sweep(model):
             current_app.send_task(task, [pk])
     for pk in find_stalled_fetches():
         current_app.send_task("curation.jobs.fetch_upload", [pk])
     clear_uploads()
+    clear_files()

@@ -85,6 +85,10 @@ class Redactor:
         task["fingerprint"] = fingerprint_instruction(task["instruction"])
         return Document.model_validate(read | {"task": task}), counts
 
+    def redact_text(self, text: str) -> str:
+        """A text by itself."""
+        return _Reader(self._kinds).read_text(text)
+
 
 class _Reader:
     def __init__(self, kinds: frozenset[str]) -> None:

@@ -29,6 +29,7 @@ from curation.models import Import, ImportRejection, JobState, PreferencePair, T
 from curation.services.blobs import store_media
 from curation.services.difficulty import update_difficulty
 from curation.services.import_batches import Attempt, Place, build_attempt, find_shared_keys, write_batch
+from curation.services.import_files import release_file
 from curation.services.import_pairs import PairOfAttempts, pair_attempts, write_pairs
 from curation.services.imports import find_chosen, open_folder
 from curation.services.jobs import JobLost, JobStopped, beat_job, claim_job, end_job
@@ -240,6 +241,8 @@ def finish_import(job: Import, report: Report) -> None:
         end_job(job, JobState.FAILED, stage="", error=clean_text(report.cut_off)[0], advice=advice, **fields)
     else:
         end_job(job, JobState.DONE, stage="", progress=job.file_size, **fields)
+        if job.file_path:
+            release_file(job)
     job.refresh_from_db()
 
 
@@ -259,7 +262,7 @@ class _Reader:
         place = Place(found.record_index, located.member)
         if isinstance(found, Rejected):
             self.batch.cut_off = found.reason if found.fatal else self.batch.cut_off
-            self.batch.rejected.append((place, found.reason, found.raw))
+            self.batch.rejected.append((place, self._redact(found.reason), self._redact(found.raw)))
             self.batch.characters += len(found.raw)
             return
         documents = [found.chosen, found.rejected] if isinstance(found, ParsedPair) else [found.document]
@@ -270,9 +273,13 @@ class _Reader:
         except ValueError as error:
             self.batch.rejected.append((place, f"it cannot be stored: {error}", ""))
             return
-        self.batch.warnings += [(text, place) for text in found.warnings]
+        self.batch.warnings += [(self._redact(text), place) for text in found.warnings]
         self.batch.attempts += attempts
         self.batch.characters += sum(len(attempt.document) for attempt in attempts)
+
+    def _redact(self, text: str) -> str:
+        """What quotes a record."""
+        return self._redactor.redact_text(text) if self._redactor else text
 
     def _build(self, place: Place, document: Document) -> Attempt:
         if self._redactor:

@@ -10,7 +10,6 @@ from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
 from curation.formats.base import Format, ImportContext
@@ -22,9 +21,9 @@ from curation.formats.sources import ARCHIVE, Source
 from curation.models import Import, SavedMapping, Trajectory
 from curation.permissions import Access
 from curation.services.audit import record_action
+from curation.services.import_files import measure_file, store_file
 from curation.services.jobs import request_stop, requeue_job
 
-LARGEST_FILE = 8 * 2**30
 LONGEST_KEY = 200
 
 
@@ -71,9 +70,9 @@ def create_import(
         return known
     file.seek(0)
     found = _find_format(cast("BinaryIO", file), name, options)
-    path = store_file(file, sha256=sha256, size=size)
     try:
         with transaction.atomic():
+            path = store_file(file, sha256=sha256, size=size)
             return _create(
                 access, options, name=name, format=found, idempotency_key=clean_text(idempotency_key)[0],
                 file_path=path, file_sha256=sha256, file_size=size, progress_total=size,
@@ -125,31 +124,6 @@ def clean_name(file_name: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in clean_text(last)[0])[-255:] or "file"
 
 
-def measure_file(file: File[Any]) -> tuple[str, int]:
-    """(sha256, bytes) of a file, read piece by piece. Raises ValueError where it is empty or too large."""
-    digest, size = hashlib.sha256(), 0
-    for chunk in file.chunks():
-        digest.update(chunk)
-        size += len(chunk)
-        if size > LARGEST_FILE:
-            raise ValueError(f"The file is larger than {LARGEST_FILE:,} bytes, the most that one import takes.")
-    if not size:
-        raise ValueError("The file is empty.")
-    return digest.hexdigest(), size
-
-
-def store_file(file: File[Any], *, sha256: str, size: int) -> str:
-    """Keep a file under its hash, once; returns its name in the storage."""
-    name = f"imports/{sha256[:2]}/{sha256}"
-    if default_storage.exists(name):
-        if default_storage.size(name) == size:
-            return name
-        # What a killed process left half written.
-        default_storage.delete(name)
-    file.seek(0)
-    return default_storage.save(name, file)
-
-
 def find_chosen(format: str, mapping: dict[str, Any] | None) -> Format | None:
     """The format that an import names, or its mapping; None where each file's content is to decide.
 
@@ -193,6 +167,8 @@ def resume_import(access: Access, job: Import) -> None:
     """Put a stopped or failed import back to the queue. Raises ValueError for one that is neither."""
     if job.undone_at:
         raise ValueError("This import was undone; import the file again.")
+    if not (job.file_path or job.folder):
+        raise ValueError("The file of this import is not kept any more. Import it again: only what is new is added.")
     if not requeue_job(job):
         raise ValueError("Only an import that stopped or failed can go on.")
     record_action(access, "import.resume", job.pk)

@@ -23,8 +23,8 @@ from curation.models import Import, Upload
 from curation.permissions import Access
 from curation.services.audit import record_action
 from curation.services.fetching import FetchError, check_url, fetch
+from curation.services.import_files import LARGEST_FILE
 from curation.services.imports import (
-    LARGEST_FILE,
     ImportOptions,
     clean_name,
     create_folder_import,

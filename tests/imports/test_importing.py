@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import replace
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from typing import Any
 import pytest
 from django.core.files.base import File
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
 from curation.formats.document import Document
-from curation.models import AuditEntry, Import, JobState, Project, Revision, Task, Trajectory
+from curation.models import AuditEntry, Import, ImportRejection, JobState, Project, Revision, Task, Trajectory
 from curation.permissions import Access
-from curation.services import import_runs, imports
+from curation.services import import_files, import_runs, imports
 from curation.services.import_batches import Place, build_attempt, write_batch
 from curation.services.imports import stop_import
 from tests.factories import make_document, make_project, owner_access
+from tests.formats.reading_aids import chat_record
 from tests.imports.files import as_lines, import_content, make_lines, queue_import
 
 pytestmark = pytest.mark.django_db
@@ -135,7 +138,7 @@ def test_an_unknown_format_or_source_is_refused(access: Access) -> None:
 
 
 def test_a_file_that_is_too_large_is_refused(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(import_files, "LARGEST_FILE", 1000)
     with pytest.raises(ValueError, match="larger than 1,000 bytes"):
         queue_import(access, make_lines(5))
     assert not Import.objects.exists()
@@ -154,7 +157,8 @@ def test_a_half_written_upload_is_replaced(access: Access) -> None:
     first = queue_import(access, content)
     Path(default_storage.path(first.file_path)).write_bytes(content[:10])
     second = import_content(access, content)
-    assert (second.file_path, second.imported) == (first.file_path, 2)
+    assert (second.state, second.imported) == (JobState.DONE, 2)
+    assert Path(default_storage.path(first.file_path)).read_bytes() == content
 
 
 def test_the_same_key_with_another_text_is_another_task_and_a_warning(access: Access) -> None:
@@ -230,7 +234,7 @@ def test_a_failure_is_said_in_words_and_can_be_tried_again(access: Access) -> No
     job.refresh_from_db()
     assert job.state == JobState.FAILED
     assert "FileNotFoundError" in job.error
-    imports.store_file(File(BytesIO(content)), sha256=job.file_sha256, size=job.file_size)
+    import_files.store_file(File(BytesIO(content)), sha256=job.file_sha256, size=job.file_size)
     imports.resume_import(access, job)
     import_runs.run_import(job.pk)
     job.refresh_from_db()
@@ -247,3 +251,37 @@ def test_a_batch_costs_the_same_queries_whatever_its_size(access: Access, django
     job = queue_import(access, make_lines(400))
     with django_assert_max_num_queries(40):
         import_runs.run_import(job.pk)
+
+
+def test_a_file_is_kept_until_no_import_has_to_read_it(access: Access) -> None:
+    content = make_lines(3)
+    waiting = queue_import(access, content)
+    done = import_content(owner_access(make_project()), content)
+    assert (done.state, done.file_path) == (JobState.DONE, "")
+    assert default_storage.exists(waiting.file_path)
+    import_runs.run_import(waiting.pk)
+    assert not default_storage.exists(waiting.file_path)
+
+
+def test_the_file_of_an_import_that_stopped_long_ago_is_let_go(access: Access) -> None:
+    job = queue_import(access, make_lines(3))
+    imports.stop_import(access, job)
+    assert import_files.clear_files() == 0
+    Import.objects.update(finished_at=timezone.now() - timedelta(days=8))
+    assert import_files.clear_files() == 1
+    assert not default_storage.exists(job.file_path)
+    job.refresh_from_db()
+    with pytest.raises(ValueError, match="is not kept any more"):
+        imports.resume_import(access, job)
+
+
+def test_nothing_is_kept_of_what_was_to_be_taken_out(access: Access) -> None:
+    secret = "ann@example.org"
+    lines = as_lines([chat_record(f"mail {secret}"), {"messages": [{"role": secret, "content": "x"}, 3]}])
+    job = import_content(access, lines, redact=["emails"])
+    assert (job.imported, job.rejected) == (1, 1)
+    kept = [*Revision.objects.values(), *ImportRejection.objects.values(), *Import.objects.values()]
+    assert secret not in str([*kept, *Task.objects.values()])
+    assert "[email 1]" in job.rejections.get().raw
+    stored = Path(default_storage.path("imports"))
+    assert not [path for path in stored.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]

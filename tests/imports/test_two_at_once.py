@@ -158,3 +158,18 @@ def test_of_two_that_import_the_same_upload_one_does() -> None:
         thread.join(60)
     assert sorted(said) == ["gone", "imported"]
     assert Import.objects.count() == 1
+
+
+def test_a_file_is_not_deleted_under_an_import_that_begins_to_need_it() -> None:
+    access = owner_access(make_project())
+    content = make_lines(5)
+    for _ in range(5):
+        first = queue_import(access, content)
+        start = threading.Barrier(2)
+        thread = run_in_thread(first, start)
+        start.wait()
+        second = queue_import(access, content)
+        thread.join(60)
+        run_import(second.pk)
+        second.refresh_from_db()
+        assert (second.state, second.error) == (JobState.DONE, "")
