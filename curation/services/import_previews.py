@@ -52,11 +52,12 @@ class Preview:
     shown: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def format_label(self) -> str:
+    def format_labels(self) -> list[str]:
+        """The formats that were found, the most frequent first."""
         labels = {
             name: get_format(name).label if name != "mapping" else "fields named by hand" for name in self.formats
         }
-        return ", ".join(labels[name] for name, _ in self.formats.most_common())
+        return [labels[name] for name, _ in self.formats.most_common()]
 
 
 def preview_source(opened: BinaryIO | Path, *, name: str, options: ImportOptions, threshold: float) -> Preview:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -66,7 +66,13 @@ def upload_piece(request: HttpRequest, project: str, pk: int) -> JsonResponse:
 def upload_preview(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """What the upload would become. POST shows it with other options, or, with `import`, imports it."""
     access = access_project(request, project, Role.CURATOR)
-    upload = get_upload(access, pk)
+    try:
+        upload = get_upload(access, pk)
+    except Http404:
+        if request.method != "POST":
+            raise
+        messages.error(request, "This upload was imported or dropped in the meantime.")
+        return redirect("curation:import-list", project)
     if not upload.complete:
         template = "curation/upload_progress.html" + ("#progress" if request.headers.get("HX-Request") else "")
         response = render(request, template, {"upload": upload})

@@ -15,12 +15,13 @@ from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, submit_review
 from curation.services.uploads import begin_upload, receive_piece
 from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
-from tests.formats.reading_aids import as_lines
-from tests.formats.samples import TURNS
+from tests.formats.reading_aids import as_lines, make_zip
+from tests.formats.samples import SAMPLES, TURNS
 from tests.imports.files import import_content, make_lines
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 PASSWORD = "a long enough password"
+SAMPLES_OF_ONE = {name: records[0] for name, records in SAMPLES.items() if len(records) == 1}
 LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 
@@ -47,8 +48,10 @@ def fill_project() -> Project:
     submit_review(person, first, Answer(verdict="accept", grade=3, comment="Good.", first_error=4))
     take_next(access, queue)
     import_content(access, make_lines(3) + b'{"torn": \n')
-    for content in (as_lines({"messages": TURNS}), b'{"in": "no format"}\n'):
-        upload = begin_upload(access, file_name="attempts.jsonl", file_size=len(content), file_key="")
+    long = "a_long_name_without_a_place_to_break_it_" * 3
+    members = {f"{long}/{name}.json": as_lines(record) for name, record in SAMPLES_OF_ONE.items()}
+    for content in (as_lines({"messages": TURNS}), b'{"in": "no format"}\n', make_zip(members)):
+        upload = begin_upload(access, file_name=f"{long}.jsonl", file_size=len(content), file_key="")
         receive_piece(upload, offset=0, piece=content)
     return project
 

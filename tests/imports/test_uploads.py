@@ -142,6 +142,16 @@ def test_a_preview_shows_what_would_become_of_it_and_stores_nothing(signed_in: C
     assert not Import.objects.exists()
 
 
+def test_an_upload_imported_in_another_tab_is_said_to_be_gone(signed_in: Client, access: Access) -> None:
+    upload = upload_whole(signed_in, access, make_lines(2))
+    place = address(access, "upload-preview", upload.pk)
+    for _ in range(2):
+        answer = signed_in.post(place, {"source": "human", "import": "1"}, follow=True)
+    assert "was imported or dropped in the meantime" in answer.content.decode()
+    assert Import.objects.count() == 1
+    assert signed_in.get(place).status_code == 404
+
+
 def test_a_preview_of_an_archive_looks_into_each_of_its_files(signed_in: Client, access: Access) -> None:
     files = {
         "runs/chat.jsonl": as_lines(*[chat_record(f"chat {number}") for number in range(40)]),
@@ -150,7 +160,8 @@ def test_a_preview_of_an_archive_looks_into_each_of_its_files(signed_in: Client,
     }
     upload = upload_whole(signed_in, access, make_zip(files))
     page = signed_in.get(address(access, "upload-preview", upload.pk)).content.decode()
-    assert "Whetstone documents, OpenAI chat messages" in page or "OpenAI chat messages, Whetstone documents" in page
+    for format in ("Whetstone documents", "OpenAI chat messages"):
+        assert f">{format}</span>" in page
     for shown in ("runs/chat.jsonl", "runs/own.jsonl", "chat 0", "Records looked at</span><b>20<"):
         assert shown in page
     assert "it is in no known format: JSON lines, the first object with `$schema`" in page
