@@ -131,7 +131,9 @@ def require_correction(access: Access, trajectory: Trajectory) -> None:
 
 
 def get_revision(access: Access, trajectory: Trajectory, number: int) -> Revision:
-    found = Revision.objects.filter(trajectory=trajectory, trajectory__project=access.project, number=number).first()
+    """Its document is read when it is asked for: pages read the steps they show."""
+    revisions = Revision.objects.filter(trajectory=trajectory, trajectory__project=access.project).defer("document")
+    found = revisions.filter(number=number).first()
     if found is None:
         raise Http404(f"No revision {number} of trajectory {trajectory.pk}.")
     return found

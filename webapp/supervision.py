@@ -79,7 +79,7 @@ class Program(NamedTuple):
 POSTGRES = Program("webapp.postgres", "INT", 20)
 PRODUCT = {
     "web": Program(
-        "granian webapp.wsgi:application --interface wsgi --no-ws --blocking-threads 8 --backpressure 128"
+        "granian webapp.wsgi:application --interface wsgi --no-ws --workers 2 --blocking-threads 8 --backpressure 128"
         " --workers-kill-timeout 5",
         "TERM",
         8,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
@@ -32,19 +33,32 @@ class Queue(models.Model):
         return self.name
 
 
+OPEN = ~models.Q(free_slots=[])
+
+
 class QueueItem(models.Model):
-    """A trajectory waiting in a queue; among equals by the queue's order, the smallest `rank` is served first."""
+    """A trajectory waiting in a queue; among equals by the queue's order, the smallest `rank` is served first.
+
+    `free_slots` and `band` are kept by triggers (migration 0004): the slots that no reservation holds, the band of the
+    trajectory's task, 0 where it is unknown. An item is open as long as a slot is free.
+    """
 
     queue = models.ForeignKey(Queue, models.CASCADE, related_name="items")
     trajectory = models.ForeignKey(Trajectory, models.CASCADE, related_name="queue_items")
     rank = models.FloatField(default=0)
+    band = models.SmallIntegerField(default=0, editable=False)
+    free_slots = ArrayField(models.SmallIntegerField(), default=list, editable=False)
     added_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["queue", "trajectory"], name="trajectory_once_per_queue"),
         ]
-        indexes = [models.Index(fields=["queue", "rank", "id"], name="queue_item_by_rank")]
+        indexes = [
+            models.Index(fields=["queue", "rank", "id"], name="queue_item_by_rank"),
+            models.Index(fields=["queue", "rank", "id"], condition=OPEN, name="open_item_by_rank"),
+            models.Index(fields=["queue", "band", "rank", "id"], condition=OPEN, name="open_item_by_band"),
+        ]
 
     def __str__(self) -> str:
         return f"item {self.pk} of queue {self.queue_id}"
@@ -82,7 +96,10 @@ class Reservation(models.Model):
                 name="not_twice_the_same_reviewer",
             ),
         ]
-        indexes = [models.Index(fields=["reviewer", "state"], name="reservation_by_reviewer")]
+        indexes = [
+            models.Index(fields=["reviewer", "state"], name="reservation_by_reviewer"),
+            models.Index(fields=["expires_at"], condition=models.Q(state="held"), name="held_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reviewer} on {self.item}: {self.state}"

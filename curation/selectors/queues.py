@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.core.cache import cache
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Now, TruncDate
 
 from curation.models import Queue, QueueItem, Reservation, Review, Trajectory
+from curation.models.queue import OPEN
 from curation.permissions import Access
 
+LARGE = 5000
+"""Rows from which on a count is kept for a few seconds: they are counted for every item that is taken."""
+
+KEPT_SECONDS = 5
+Counted = TypeVar("Counted")
 HELD, DONE = Reservation.State.HELD, Reservation.State.DONE
 
 
@@ -39,14 +47,29 @@ def list_queues(access: Access) -> QuerySet[Queue]:
 
 
 def count_progress(access: Access, queue: Queue) -> Progress:
-    given = Reservation.objects.filter(item__queue=queue, state=DONE)
-    counts = given.aggregate(
-        given=Count("id"),
-        mine=Count("id", filter=Q(reviewer=access.user)),
-        today=Count("id", filter=Q(reviewer=access.user, taken_at__date=TruncDate(Now()))),
+    """Of a large queue, what others gave is some seconds old."""
+    wanted, given = _keep_if_large(f"progress-{queue.pk}", lambda: _count_reviews(queue), size=lambda counts: counts[0])
+    counts = Reservation.objects.filter(item__queue=queue, state=DONE, reviewer=access.user).aggregate(
+        mine=Count("id"), today=Count("id", filter=Q(taken_at__date=TruncDate(Now())))
     )
-    wanted = queue.items.count() * queue.reviews_wanted
-    return Progress(wanted=wanted, given=counts["given"], mine=counts["mine"], mine_today=counts["today"])
+    return Progress(wanted=wanted, given=given, mine=counts["mine"], mine_today=counts["today"])
+
+
+def _count_reviews(queue: Queue) -> tuple[int, int]:
+    """Reviews wanted and given."""
+    given = Reservation.objects.filter(item__queue=queue, state=DONE).count()
+    return queue.items.count() * queue.reviews_wanted, given
+
+
+def _keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Counted], int]) -> Counted:
+    """What `count` gives; where it counted much, what it gave a few seconds ago."""
+    kept: Counted | None = cache.get(key)
+    if kept is not None:
+        return kept
+    counted = count()
+    if size(counted) > LARGE:
+        cache.set(key, counted, KEPT_SECONDS)
+    return counted
 
 
 def list_holds(queue: Queue) -> QuerySet[Reservation]:
@@ -80,6 +103,14 @@ def find_hold(access: Access, queue: Queue) -> Reservation | None:
     return held.order_by("taken_at").first()
 
 
+def has_open_items(access: Access, queue: Queue) -> bool:
+    """Whether anything is left that the caller could take."""
+    mine = Reservation.objects.filter(
+        item=OuterRef("pk"), reviewer=access.user, state__in=[HELD, DONE, Reservation.State.SKIPPED]
+    )
+    return queue.items.filter(OPEN).exclude(Exists(mine)).exists()
+
+
 def find_last_review(access: Access, queue: Queue) -> Review | None:
     """The caller's last submitted review in a queue: what undo takes back."""
     mine = Review.objects.filter(item__queue=queue, reviewer=access.user).exclude(submitted_at=None)
@@ -87,14 +118,17 @@ def find_last_review(access: Access, queue: Queue) -> Review | None:
 
 
 def count_band_shares(access: Access) -> tuple[dict[int, int], dict[int, int]]:
-    """Trajectories by known band: of the pool, and of what was accepted so far."""
-    rows = (
-        Trajectory.objects.filter(project=access.project, task__band__isnull=False)
-        .values("task__band")
-        .annotate(pool=Count("id"), accepted=Count("id", filter=Q(status=Trajectory.Status.ACCEPTED)))
-    )
-    known = [(row["task__band"] or 0, row["pool"], row["accepted"]) for row in rows]
-    return {band: pool for band, pool, _ in known}, {band: accepted for band, _, accepted in known}
+    """Trajectories by known band: of the pool, and of what was accepted so far; of many, some seconds old."""
+
+    def count() -> list[tuple[int, int, int]]:
+        known = Trajectory.objects.filter(project=access.project, task__band__isnull=False).values("task__band")
+        accepted = Count("id", filter=Q(status=Trajectory.Status.ACCEPTED))
+        rows = known.annotate(pool=Count("id"), accepted=accepted)
+        return [(band or 0, pool, kept) for band, pool, kept in rows.values_list("task__band", "pool", "accepted")]
+
+    key = f"band-shares-{access.project.pk}"
+    counted = _keep_if_large(key, count, size=lambda rows: sum(pool for _, pool, _ in rows))
+    return {band: pool for band, pool, _ in counted}, {band: accepted for band, _, accepted in counted}
 
 
 def list_items(queue: Queue) -> QuerySet[QueueItem]:

@@ -1,11 +1,14 @@
 """Queues: filling one, taking the next item, giving one back.
 
-Taking is one statement with SKIP LOCKED, so that a thousand reviewers never wait for one another; that an item is
-never given out too often, nor twice to one reviewer, is held by unique constraints on Reservation.
+Taking is one statement with SKIP LOCKED over an index of the items that are open, so that a thousand reviewers never
+wait for one another, however long the queue; that an item is never given out too often, nor twice to one reviewer, is
+held by unique constraints on Reservation.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import IntegrityError, connection, transaction
@@ -16,7 +19,7 @@ from curation.difficulty import BANDS, deficit_by_band
 from curation.formats.cleaning import clean_text
 from curation.models import Queue, QueueItem, Reservation, Trajectory
 from curation.permissions import Access
-from curation.selectors.queues import count_band_shares, find_hold
+from curation.selectors.queues import count_band_shares, find_hold, has_open_items
 from curation.services.audit import record_action
 
 ITEMS_AT_ONCE = 5000
@@ -68,60 +71,67 @@ def add_items(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
     return queue.items.count() - before
 
 
-TAKE = """
-WITH next_item AS (
-    SELECT item.id
-    FROM curation_queueitem item
-    JOIN curation_trajectory trajectory ON trajectory.id = item.trajectory_id
-    JOIN curation_task task ON task.id = trajectory.task_id
-    WHERE item.queue_id = %(queue)s
-      AND NOT EXISTS (
-          SELECT 1 FROM curation_reservation mine
-          WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s
-            AND mine.state IN ('held', 'done', 'skipped'))
-      AND (SELECT count(*) FROM curation_reservation taken
-           WHERE taken.item_id = item.id AND taken.state IN ('held', 'done')) < %(wanted)s
-    ORDER BY array_position(%(bands)s::smallint[], coalesce(task.band, 0)::smallint), item.rank, item.id
-    LIMIT 1
-    FOR UPDATE OF item SKIP LOCKED
-)
-INSERT INTO curation_reservation (item_id, reviewer_id, slot, state, taken_at, expires_at, reason)
-SELECT next_item.id, %(reviewer)s, free.slot, 'held', now(), now() + %(minutes)s * interval '1 minute', ''
-FROM next_item, generate_series(1, %(wanted)s) AS free (slot)
-WHERE NOT EXISTS (
-    SELECT 1 FROM curation_reservation taken
-    WHERE taken.item_id = next_item.id AND taken.slot = free.slot AND taken.state IN ('held', 'done'))
-ORDER BY free.slot LIMIT 1
-ON CONFLICT DO NOTHING
-RETURNING id
+FREE_EXPIRED = """
+UPDATE curation_reservation SET state = 'released', reason = 'The lease ran out.'
+WHERE id IN (
+    SELECT held.id FROM curation_reservation held JOIN curation_queueitem item ON item.id = held.item_id
+    WHERE held.state = 'held' AND held.expires_at <= now() AND item.queue_id = %(queue)s
+    ORDER BY held.id FOR UPDATE OF held SKIP LOCKED)
 """
+FIND_OPEN = """
+SELECT item.id, item.free_slots[1] AS slot FROM curation_queueitem item
+WHERE item.queue_id = %(queue)s AND item.free_slots <> '{}' AND (%(band)s)
+  AND NOT EXISTS (
+      SELECT 1 FROM curation_reservation mine
+      WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state IN ('held', 'done', 'skipped'))
+ORDER BY item.rank, item.id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+TAKE = """
+INSERT INTO curation_reservation (item_id, reviewer_id, slot, state, taken_at, expires_at, reason)
+SELECT next_item.id, %(reviewer)s, next_item.slot, 'held', now(), now() + %(minutes)s * interval '1 minute', ''
+FROM (%(found)s LIMIT 1) AS next_item
+ON CONFLICT DO NOTHING RETURNING id
+"""
+LOCK_REVIEWER = "SELECT pg_advisory_xact_lock(%s, %s)"
+TRIES = 10
+PAUSE = 0.03
 
 
 def take_next(access: Access, queue: Queue) -> Reservation | None:
     """The caller's hold on the next item: the one they have already, else a new one; None where nothing is left.
 
-    Leases that ran out are freed first. A conflict with somebody who took the same slot a moment before shows as no
-    row, and the next try sees theirs.
+    Leases that ran out are freed first. Two requests of one person wait for one another, those of different people
+    never do: an item that somebody is just taking is passed over.
     """
-    held = find_hold(access, queue)
-    if held is not None:
-        return held
-    expired = Reservation.objects.filter(item__queue=queue, state=Reservation.State.HELD, expires_at__lte=Now())
-    expired.update(state=Reservation.State.RELEASED, reason="The lease ran out.")
-    parameters: dict[str, int | list[int]] = {
-        "queue": queue.pk,
-        "reviewer": access.user.pk,
-        "wanted": queue.reviews_wanted,
-        "minutes": queue.lease_minutes,
-        "bands": _order_bands(access, queue),
-    }
-    for _ in range(3):
-        with connection.cursor() as cursor:
-            cursor.execute(TAKE, parameters)
-            row = cursor.fetchone()
-        if row:
-            return Reservation.objects.select_related("item__queue").get(pk=row[0])
+    statement = _write_take(_order_bands(access, queue))
+    parameters = {"queue": queue.pk, "reviewer": access.user.pk, "minutes": queue.lease_minutes}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LOCK_REVIEWER, [queue.pk, access.user.pk])
+        held = find_hold(access, queue)
+        if held is not None:
+            return held
+        cursor.execute(FREE_EXPIRED, parameters)
+        for _ in range(TRIES):
+            cursor.execute(statement, parameters)
+            if row := cursor.fetchone():
+                return Reservation.objects.select_related("item__queue").get(pk=row[0])
+            if not has_open_items(access, queue):
+                return None
+            time.sleep(PAUSE)  # somebody holds the rows of all that is left: they take them, or let them go
     return None
+
+
+def _write_take(bands: Sequence[int]) -> str:
+    """One statement: the first open item of the first of these bands that has one, or of any, without bands.
+
+    Each band is a branch of its own, so that each is one step into an index; the later ones are not run.
+    """
+    conditions = [f"item.band = {int(band)}" for band in bands] or ["true"]
+    found = " UNION ALL ".join(
+        f"(SELECT id, slot FROM ({FIND_OPEN.replace('%(band)s', condition)}) AS open_{index})"  # noqa: S608  # whole numbers
+        for index, condition in enumerate(conditions)
+    )
+    return TAKE.replace("%(found)s", found)
 
 
 def renew_lease(reservation: Reservation) -> bool:
