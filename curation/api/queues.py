@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.urls import URLPattern, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -14,12 +15,12 @@ from rest_framework.views import APIView
 
 from curation.api.problems import Conflict
 from curation.filters import TrajectoryFilter, read_conditions
-from curation.models import Queue, Reservation, Review, Role, StepLabel
+from curation.models import Queue, Reservation, Review, Role, StepLabel, Trajectory
 from curation.models.review import FailureMode
 from curation.permissions import Access, access_project, get_queue, get_reservation
 from curation.selectors.queues import find_last_review, list_queues
 from curation.selectors.trajectories import list_trajectories
-from curation.services.queues import create_queue, release_item, skip_item, take_next
+from curation.services.queues import create_queue, defer_item, extend_queue, release_item, skip_item, take_next
 from curation.services.reviews import Answer, LeaseLost, submit_review, undo_review
 
 
@@ -96,6 +97,14 @@ class ReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=300)
 
 
+class ItemsSerializer(serializers.Serializer[Any]):
+    filter = serializers.DictField(child=serializers.CharField(), help_text="As for the list of trajectories.")
+
+
+class AddedSerializer(serializers.Serializer[Any]):
+    added = serializers.IntegerField()
+
+
 class QueueList(APIView):
     @extend_schema(responses=QueuePageSerializer)
     def get(self, request: Request, project: str) -> Response:
@@ -108,17 +117,24 @@ class QueueList(APIView):
         form = QueueSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         fields = dict(form.validated_data)
-        conditions = fields.pop("filter", {})
-        if read_conditions(conditions) != conditions:
-            raise serializers.ValidationError({"filter": "It holds a condition that does not exist."})
-        chosen = TrajectoryFilter(conditions, queryset=list_trajectories(access))
-        if not chosen.is_valid():
-            raise serializers.ValidationError({"filter": chosen.errors})
+        chosen = _choose(access, fields.pop("filter", {}))
         try:
-            queue = create_queue(access, trajectories=chosen.qs, **fields)
+            queue = create_queue(access, trajectories=chosen, **fields)
         except ValueError as error:
             raise serializers.ValidationError({"name": str(error)}) from error
         return Response(QueueSerializer(list_queues(access).get(pk=queue.pk)).data, status=201)
+
+
+class QueueItems(APIView):
+    @extend_schema(request=ItemsSerializer, responses=AddedSerializer)
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        """Put more trajectories into a queue; those that are in it already stay as they are."""
+        access = access_project(request, project, Role.CURATOR)
+        queue = get_queue(access, pk)
+        form = ItemsSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        added = extend_queue(access, queue, _choose(access, form.validated_data["filter"]))
+        return Response({"added": added})
 
 
 class QueueNext(APIView):
@@ -170,6 +186,15 @@ class ReservationSkip(APIView):
         return Response(status=204)
 
 
+class ReservationDefer(APIView):
+    @extend_schema(request=None, responses={204: None})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        """Put an item off: the caller gets it again after all others."""
+        if not defer_item(_own_reservation(access_project(request, project, Role.REVIEWER), pk)):
+            raise Conflict("You no longer hold this item.")
+        return Response(status=204)
+
+
 class ReservationRelease(APIView):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request, project: str, pk: int) -> Response:
@@ -182,6 +207,16 @@ class ReservationRelease(APIView):
         return Response(status=204)
 
 
+def _choose(access: Access, conditions: dict[str, str]) -> QuerySet[Trajectory]:
+    """The trajectories that fit. Raises ValidationError for conditions that do not exist."""
+    if read_conditions(conditions) != conditions:
+        raise serializers.ValidationError({"filter": "It holds a condition that does not exist."})
+    chosen = TrajectoryFilter(conditions, queryset=list_trajectories(access))
+    if not chosen.is_valid():
+        raise serializers.ValidationError({"filter": chosen.errors})
+    return chosen.qs
+
+
 def _own_reservation(access: Access, pk: int) -> Reservation:
     reservation = get_reservation(access, pk)
     if reservation.reviewer_id != access.user.pk:
@@ -191,9 +226,11 @@ def _own_reservation(access: Access, pk: int) -> Reservation:
 
 routes: list[URLPattern] = [
     path("queues/", QueueList.as_view(), name="api-queue-list"),
+    path("queues/<int:pk>/items/", QueueItems.as_view(), name="api-queue-items"),
     path("queues/<int:pk>/next/", QueueNext.as_view(), name="api-queue-next"),
     path("queues/<int:pk>/undo/", QueueUndo.as_view(), name="api-queue-undo"),
     path("reservations/<int:pk>/review/", ReservationReview.as_view(), name="api-reservation-review"),
     path("reservations/<int:pk>/skip/", ReservationSkip.as_view(), name="api-reservation-skip"),
+    path("reservations/<int:pk>/defer/", ReservationDefer.as_view(), name="api-reservation-defer"),
     path("reservations/<int:pk>/release/", ReservationRelease.as_view(), name="api-reservation-release"),
 ]

@@ -77,6 +77,18 @@ class Migration(migrations.Migration):
             name='free_slots',
             field=django.contrib.postgres.fields.ArrayField(base_field=models.SmallIntegerField(), default=list, editable=False, size=None),
         ),
+        migrations.AlterField(
+            model_name='reservation',
+            name='state',
+            field=models.CharField(
+                choices=[
+                    ('held', 'Held'), ('done', 'Done'), ('released', 'Released'), ('skipped', 'Skipped'),
+                    ('deferred', 'Put off'),
+                ],
+                default='held',
+                max_length=8,
+            ),
+        ),
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
         migrations.RunSQL(
             NEW_ITEM,

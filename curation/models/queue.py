@@ -76,6 +76,7 @@ class Reservation(models.Model):
         DONE = "done", "Done"
         RELEASED = "released", "Released"
         SKIPPED = "skipped", "Skipped"
+        DEFERRED = "deferred", "Put off"
 
     item = models.ForeignKey(QueueItem, models.CASCADE, related_name="reservations")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="reservations")

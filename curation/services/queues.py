@@ -56,6 +56,13 @@ def create_queue(
     return queue
 
 
+def extend_queue(access: Access, queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
+    """Put more trajectories into a queue that people work in already; returns how many were not in it."""
+    added = add_items(queue, trajectories)
+    record_action(access, "queue.extend", queue, items=added)
+    return added
+
+
 def add_items(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
     """Put trajectories into a queue; those that are in it already stay as they are. Returns the number added."""
     rank = Random() if queue.order == Queue.Order.RANDOM else Cast(F("id"), FloatField())
@@ -83,8 +90,19 @@ SELECT item.id, item.free_slots[1] AS slot FROM curation_queueitem item
 WHERE item.queue_id = %(queue)s AND item.free_slots <> '{}' AND (%(band)s)
   AND NOT EXISTS (
       SELECT 1 FROM curation_reservation mine
-      WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state IN ('held', 'done', 'skipped'))
+      WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state <> 'released')
 ORDER BY item.rank, item.id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+FIND_DEFERRED = """
+SELECT item.id, item.free_slots[1] AS slot FROM curation_queueitem item
+WHERE item.queue_id = %(queue)s AND item.free_slots <> '{}'
+  AND NOT EXISTS (
+      SELECT 1 FROM curation_reservation mine
+      WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state IN ('held', 'done', 'skipped'))
+ORDER BY (
+    SELECT max(later.id) FROM curation_reservation later
+    WHERE later.item_id = item.id AND later.reviewer_id = %(reviewer)s AND later.state = 'deferred')
+LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 TAKE = """
 INSERT INTO curation_reservation (item_id, reviewer_id, slot, state, taken_at, expires_at, reason)
@@ -124,13 +142,15 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
 def _write_take(bands: Sequence[int]) -> str:
     """One statement: the first open item of the first of these bands that has one, or of any, without bands.
 
-    Each band is a branch of its own, so that each is one step into an index; the later ones are not run.
+    Each band is a branch of its own, so that each is one step into an index; the later ones are not run. What the
+    reviewer put off comes last, that of longest ago first.
     """
     conditions = [f"item.band = {int(band)}" for band in bands] or ["true"]
     found = " UNION ALL ".join(
         f"(SELECT id, slot FROM ({FIND_OPEN.replace('%(band)s', condition)}) AS open_{index})"  # noqa: S608  # whole numbers
         for index, condition in enumerate(conditions)
     )
+    found += f" UNION ALL (SELECT id, slot FROM ({FIND_DEFERRED}) AS deferred)"  # noqa: S608  # a constant
     return TAKE.replace("%(found)s", found)
 
 
@@ -158,6 +178,12 @@ def skip_item(reservation: Reservation, *, reason: str) -> bool:
         raise ValueError("Say in a few words why you skip it.")
     held = Reservation.objects.filter(pk=reservation.pk, state=Reservation.State.HELD)
     return bool(held.update(state=Reservation.State.SKIPPED, reason=words))
+
+
+def defer_item(reservation: Reservation) -> bool:
+    """Put an item off: its reviewer gets it again after all others. False where it was no longer held."""
+    held = Reservation.objects.filter(pk=reservation.pk, state=Reservation.State.HELD)
+    return bool(held.update(state=Reservation.State.DEFERRED))
 
 
 def _order_bands(access: Access, queue: Queue) -> list[int]:

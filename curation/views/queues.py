@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from curation.filters import TrajectoryFilter, read_conditions
 from curation.models import Role
@@ -20,7 +20,7 @@ from curation.selectors.queues import (
     list_reviewers,
 )
 from curation.selectors.trajectories import list_models, list_trajectories
-from curation.services.queues import create_queue
+from curation.services.queues import create_queue, extend_queue
 
 
 @require_GET
@@ -49,8 +49,24 @@ def queue_create(request: HttpRequest, project: str) -> HttpResponse:
         "filter": chosen,
         "count": chosen.qs.count() if chosen.is_valid() else 0,
         "models": list_models(access),
+        "queues": access.project.queues.order_by("name"),
     }
     return render(request, "curation/queue_create.html", context)
+
+
+@require_POST
+def queue_extend(request: HttpRequest, project: str) -> HttpResponse:
+    """More trajectories, those that the form's filter picks, for a queue that is there already."""
+    access = access_project(request, project, Role.CURATOR)
+    number = request.POST.get("queue", "")
+    queue = get_queue(access, int(number) if number.isdecimal() and len(number) < 19 else 0)
+    chosen = TrajectoryFilter(read_conditions(request.POST), queryset=list_trajectories(access))
+    if chosen.is_valid():
+        added = extend_queue(access, queue, chosen.qs)
+        messages.success(request, f"{added:,} added; what was in it already stays as it is.")
+    else:
+        messages.error(request, "That filter does not exist: nothing was added.")
+    return redirect("curation:queue-detail", project, queue.pk)
 
 
 @require_GET

@@ -16,7 +16,7 @@ from curation.permissions import Access, access_project, get_queue, get_reservat
 from curation.review_forms import AnswerForm
 from curation.selectors.queues import count_progress, find_draft, find_last_review
 from curation.selectors.trajectories import list_reviews, list_revisions
-from curation.services.queues import release_item, renew_lease, skip_item, take_next
+from curation.services.queues import defer_item, release_item, renew_lease, skip_item, take_next
 from curation.services.reviews import LeaseLost, save_draft, submit_review, undo_review
 from curation.views.trajectories import reading_context
 
@@ -95,6 +95,16 @@ def review_skip(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     except ValueError as error:
         messages.error(request, str(error))
         return redirect("curation:queue-review", project, pk)
+    return _go_to_next(request, access, reservation.item.queue)
+
+
+@require_POST
+def review_defer(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """Puts an item off; what was typed stays as a draft."""
+    access = access_project(request, project, Role.REVIEWER)
+    reservation = _own_reservation(access, pk)
+    if not defer_item(reservation):
+        messages.warning(request, "You no longer hold this item.")
     return _go_to_next(request, access, reservation.item.queue)
 
 

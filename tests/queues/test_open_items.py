@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from curation.models import Queue, QueueItem, Reservation, Review, Task, Trajectory
 from curation.permissions import Access
-from curation.services.queues import create_queue, release_item, skip_item, take_next
+from curation.services.queues import create_queue, defer_item, release_item, skip_item, take_next
 from curation.services.reviews import Answer, submit_review, undo_review
 from tests.factories import make_member, make_project, make_task, make_trajectories, make_trajectory, owner_access
 
@@ -68,13 +68,15 @@ def test_slots_follow_whatever_is_done_with_reservations(seed: int) -> None:
         person = chance.choice(people)
         held = take_next(person, queue)
         done = Review.objects.filter(item__queue=queue, reviewer=person.user).exclude(submitted_at=None).first()
-        act = chance.choice(["submit", "skip", "release", "expire", "undo", "leave"])
+        act = chance.choice(["submit", "skip", "defer", "release", "expire", "undo", "leave"])
         if act == "undo" and done:
             undo_review(person, done)
         elif held and act == "submit":
             submit_review(person, held, Answer(verdict="reject"))
         elif held and act == "skip":
             skip_item(held, reason="Not mine.")
+        elif held and act == "defer":
+            defer_item(held)
         elif held and act == "release":
             release_item(owner, held)
         elif held and act == "expire":

@@ -79,6 +79,22 @@ def test_skipping_needs_a_reason_and_goes_on() -> None:
     assert Reservation.objects.filter(state="held").count() == 1
 
 
+def test_putting_off_goes_on_and_keeps_what_was_typed() -> None:
+    queue, person, client = open_queue()
+    held = take_next(person, queue)
+    assert held is not None
+    client.post(address("queue-draft", queue, held.pk), {"comment": "Half read."})
+    answer = client.post(address("queue-defer", queue, held.pk))
+    other = Reservation.objects.get(state="held")
+    assert answer["Location"] == address("queue-review", queue, other.pk)
+    assert other.item_id != held.item_id
+    back = client.post(address("queue-defer", queue, other.pk), follow=True)
+    assert "Half read." in back.content.decode()
+    stranger = Client()
+    stranger.force_login(make_member(queue.project).user)
+    assert stranger.post(address("queue-defer", queue, Reservation.objects.get(state="held").pk)).status_code == 404
+
+
 def test_only_its_holder_or_a_curator_releases_an_item() -> None:
     queue, person, _ = open_queue()
     held = take_next(person, queue)

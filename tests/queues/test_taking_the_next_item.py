@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from curation.models import Queue, Reservation, Trajectory
 from curation.permissions import Access
-from curation.services.queues import create_queue, release_item, renew_lease, skip_item, take_next
+from curation.services.queues import create_queue, defer_item, release_item, renew_lease, skip_item, take_next
+from curation.services.reviews import Answer, submit_review
 from tests.factories import make_member, make_project, make_task, make_trajectories, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -121,6 +122,34 @@ def test_a_skipped_item_goes_to_others_and_not_back_to_the_same_person() -> None
     assert skip_item(held, reason="I know the customer.")
     assert take_next(person, queue) is None
     assert take_next(other, queue) is not None
+
+
+def test_what_was_put_off_comes_back_after_all_others_and_in_turn() -> None:
+    project = make_project()
+    make_trajectories(project, 3)
+    queue, person = make_queue(owner_access(project), order="oldest"), make_member(project)
+    seen = []
+    for _ in range(7):
+        held = take_next(person, queue)
+        assert held is not None
+        seen.append(held.item_id)
+        assert defer_item(held)
+        assert not defer_item(held)
+    first, second, third = sorted(set(seen))
+    assert seen == [first, second, third, first, second, third, first]
+
+
+def test_what_one_person_put_off_another_gets_and_a_done_item_does_not_come_back() -> None:
+    project = make_project()
+    make_trajectories(project, 1)
+    queue, person, other = make_queue(owner_access(project)), make_member(project), make_member(project)
+    held = take_next(person, queue)
+    assert held is not None
+    defer_item(held)
+    taken = take_next(other, queue)
+    assert taken is not None
+    submit_review(other, taken, Answer(verdict="accept"))
+    assert take_next(person, queue) is None
 
 
 def test_a_released_item_can_be_taken_again() -> None:
