@@ -261,8 +261,9 @@ class _Reader:
             return
         place = Place(found.record_index, located.member)
         if isinstance(found, Rejected):
-            self.batch.cut_off = found.reason if found.fatal else self.batch.cut_off
-            self.batch.rejected.append((place, self._redact(found.reason), self._redact(found.raw)))
+            reason = self._redact(found.reason)
+            self.batch.cut_off = reason if found.fatal else self.batch.cut_off
+            self.batch.rejected.append((place, reason, self._redact(found.raw)))
             self.batch.characters += len(found.raw)
             return
         documents = [found.chosen, found.rejected] if isinstance(found, ParsedPair) else [found.document]
@@ -271,7 +272,7 @@ class _Reader:
             if isinstance(found, ParsedPair):
                 self.batch.pairs.append(pair_attempts(found, attempts))
         except ValueError as error:
-            self.batch.rejected.append((place, f"it cannot be stored: {error}", ""))
+            self.batch.rejected.append((place, self._redact(f"it cannot be stored: {error}"), ""))
             return
         self.batch.warnings += [(self._redact(text), place) for text in found.warnings]
         self.batch.attempts += attempts

@@ -15,7 +15,9 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from curation.formats.base import Rejected
 from curation.formats.document import Document
+from curation.formats.sources import Located, Source
 from curation.models import AuditEntry, Import, ImportRejection, JobState, Project, Revision, Task, Trajectory
 from curation.permissions import Access
 from curation.services import import_files, import_runs, imports
@@ -285,3 +287,10 @@ def test_nothing_is_kept_of_what_was_to_be_taken_out(access: Access) -> None:
     assert "[email 1]" in job.rejections.get().raw
     stored = Path(default_storage.path("imports"))
     assert not [path for path in stored.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+
+
+def test_why_a_file_broke_off_is_redacted_too(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Rejected(1, "the list breaks off behind ann@example.org", fatal=True)
+    monkeypatch.setattr(Source, "read", lambda source: iter([Located(broken)]))
+    job = import_content(access, make_lines(1), redact=["emails"])
+    assert (job.state, job.error) == (JobState.FAILED, "the list breaks off behind [email 1]")
