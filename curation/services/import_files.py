@@ -49,11 +49,11 @@ def store_file(file: File[Any], *, sha256: str, size: int) -> str:
 
 
 def release_file(job: Import) -> None:
-    """Delete the file of an import that will not read it again, unless another import has to."""
+    """Delete the file of an import that will not read it again, unless another has to, or it was resumed meanwhile."""
     with transaction.atomic():
         _lock(job.file_path)
-        Import.objects.filter(pk=job.pk).update(file_path="")
-        if not Import.objects.filter(file_path=job.file_path).exists():
+        released = Import.objects.filter(pk=job.pk, state=job.state).update(file_path="")
+        if released and not Import.objects.filter(file_path=job.file_path).exists():
             default_storage.delete(job.file_path)
 
 

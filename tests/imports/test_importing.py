@@ -294,3 +294,14 @@ def test_why_a_file_broke_off_is_redacted_too(access: Access, monkeypatch: pytes
     monkeypatch.setattr(Source, "read", lambda source: iter([Located(broken)]))
     job = import_content(access, make_lines(1), redact=["emails"])
     assert (job.state, job.error) == (JobState.FAILED, "the list breaks off behind [email 1]")
+
+
+def test_an_import_resumed_while_its_file_is_let_go_keeps_it(access: Access) -> None:
+    job = queue_import(access, make_lines(3))
+    imports.stop_import(access, job)
+    seen_stopped = Import.objects.get(pk=job.pk)
+    imports.resume_import(access, job)
+    import_files.release_file(seen_stopped)
+    import_runs.run_import(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.imported) == (JobState.DONE, 3)
