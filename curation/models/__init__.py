@@ -1,10 +1,11 @@
 from curation.models.access import ApiToken, AuditEntry, Membership, Project, Role, User
+from curation.models.bulk import BulkAction, BulkChange, SavedFilter
 from curation.models.dataset import Dataset, DatasetRow, DatasetVersion
 from curation.models.imports import Blob, Import, ImportRejection, SavedMapping, Upload
 from curation.models.job import ACTIVE_STATES, Job, JobState
-from curation.models.pair import Judgement, PreferencePair
-from curation.models.queue import Queue, QueueItem, Reservation
-from curation.models.review import Review, StepLabel
+from curation.models.pair import Judgement, PairSearch, PreferencePair
+from curation.models.queue import Queue, QueueItem, Reservation, Rubric
+from curation.models.review import Decision, Mention, Remark, Review, StepLabel
 from curation.models.trajectory import Revision, Task, Trajectory
 
 __all__ = [
@@ -12,23 +13,31 @@ __all__ = [
     "ApiToken",
     "AuditEntry",
     "Blob",
+    "BulkAction",
+    "BulkChange",
     "Dataset",
     "DatasetRow",
     "DatasetVersion",
+    "Decision",
     "Import",
     "ImportRejection",
     "Job",
     "JobState",
     "Judgement",
     "Membership",
+    "Mention",
+    "PairSearch",
     "PreferencePair",
     "Project",
     "Queue",
     "QueueItem",
+    "Remark",
     "Reservation",
     "Review",
     "Revision",
     "Role",
+    "Rubric",
+    "SavedFilter",
     "SavedMapping",
     "StepLabel",
     "Task",

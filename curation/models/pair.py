@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Greatest, Least
 
 from curation.models.access import Project
+from curation.models.job import Job
 from curation.models.trajectory import Revision, Task
 
 
 class PreferencePair(models.Model):
-    """Two attempts at one task that share their first steps; after a judgement, `chosen` is what was preferred."""
+    """Two attempts at one task that share their first steps; after a judgement, `chosen` is what was preferred.
+
+    Of a pair of `step_only`, nothing but the first turn of each side after the shared steps is learnt from.
+    """
 
     class Origin(models.TextChoices):
         OUTCOME = "outcome", "A success and a failure"
         CORRECTION = "correction", "A correction over its original"
+        REWARD = "reward", "A higher reward over a lower one"
+        MODELS = "models", "Two models at the same task and seed"
+        STEP = "step", "A corrected turn over the wrong one"
         IMPORTED = "imported", "Imported as a pair"
+
+    class Warning(models.TextChoices):
+        LENGTH = "length", "One side is much longer than the other"
+        EQUAL = "equal", "Both sides say the same in other white space"
+        FINGERPRINT = "fingerprint", "The instructions differ"
+        TOOLS = "tools", "The tools differ"
 
     class Status(models.TextChoices):
         PROPOSED = "proposed", "Proposed"
@@ -37,6 +51,13 @@ class PreferencePair(models.Model):
     origin = models.CharField(max_length=10, choices=Origin.choices)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PROPOSED)
     strength = models.SmallIntegerField(choices=Strength.choices, null=True, blank=True)
+    confidence = models.FloatField(
+        null=True, help_text="Probability that the chosen side is the better one, from all judgements of the task."
+    )
+    step_only = models.BooleanField(default=False)
+    chosen_characters = models.IntegerField(default=0, help_text="Of the agent's turns after the shared steps.")
+    rejected_characters = models.IntegerField(default=0, help_text="Of the agent's turns after the shared steps.")
+    warnings = ArrayField(models.CharField(max_length=12, choices=Warning.choices), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -46,6 +67,7 @@ class PreferencePair(models.Model):
             models.UniqueConstraint(
                 Least("chosen", "rejected"),
                 Greatest("chosen", "rejected"),
+                "step_only",
                 name="pair_once",
             ),
         ]
@@ -77,10 +99,34 @@ class Judgement(models.Model):
     right = models.ForeignKey(Revision, models.CASCADE, related_name="+")
     answer = models.CharField(max_length=24, choices=Answer.choices)
     reason = models.TextField(blank=True)
+    item = models.ForeignKey("QueueItem", models.SET_NULL, null=True, related_name="judgements")
+    decides = models.BooleanField(default=False, help_text="A curator's word, over all other judgements of the pair.")
+    seconds = models.IntegerField(default=0, help_text="Time at work on it; idle time does not count.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["pair", "reviewer"], name="one_judgement_per_reviewer")]
+        constraints = [
+            models.UniqueConstraint(fields=["pair", "reviewer"], name="one_judgement_per_reviewer"),
+            models.UniqueConstraint(
+                fields=["pair"], condition=models.Q(decides=True), name="one_deciding_judgement_per_pair"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reviewer} on {self.pair}: {self.answer}"
+
+
+class PairSearch(Job):
+    """A search for pairs to propose; `progress` counts the tasks looked at."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="pair_searches")
+    origins = ArrayField(models.CharField(max_length=10, choices=PreferencePair.Origin.choices))
+    most_per_task = models.SmallIntegerField(default=3)
+    between = ArrayField(
+        models.CharField(max_length=120), default=list, blank=True, help_text="The two models that are compared."
+    )
+    proposed = models.IntegerField(default=0)
+    unusable = models.JSONField(default=dict, help_text="Pairs that no trainer could learn from, by reason.")
+
+    def __str__(self) -> str:
+        return f"search for pairs {self.pk}"

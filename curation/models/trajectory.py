@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from curation.models.access import Project
@@ -76,6 +78,7 @@ class Trajectory(models.Model):
     character_count = models.BigIntegerField()
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.UNREVIEWED)
     head_number = models.IntegerField(default=0, help_text="Number of the newest revision.")
+    tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -85,6 +88,7 @@ class Trajectory(models.Model):
             models.Index(fields=["project", "status", "-id"], name="trajectory_by_status"),
             models.Index(fields=["project", "model", "-id"], name="trajectory_by_model"),
             models.Index(fields=["task", "id"], name="trajectory_by_task"),
+            GinIndex(fields=["tags"], name="trajectory_by_tag"),
         ]
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from curation.models import Project
 LOCK = "SELECT id FROM curation_task WHERE project_id = %s AND id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 COUNT = """
-SELECT task.id, counted.attempts, counted.successes, graded.grade
+SELECT task.id, counted.attempts, counted.successes, coalesce(decided.grade, graded.grade)
 FROM unnest(%s::bigint[]) AS task(id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS attempts, count(*) FILTER (WHERE success) AS successes
@@ -24,8 +24,16 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY review.grade) AS grade
     FROM curation_review AS review JOIN curation_trajectory AS attempt ON attempt.id = review.trajectory_id
+    LEFT JOIN curation_queueitem AS item ON item.id = review.item_id
     WHERE attempt.task_id = task.id AND review.submitted_at IS NOT NULL AND review.grade IS NOT NULL
+        AND item.gold IS NOT TRUE
 ) AS graded
+LEFT JOIN LATERAL (
+    SELECT decision.grade
+    FROM curation_decision AS decision JOIN curation_trajectory AS attempt ON attempt.id = decision.trajectory_id
+    WHERE attempt.task_id = task.id AND decision.withdrawn_at IS NULL AND decision.grade IS NOT NULL
+    ORDER BY decision.id DESC LIMIT 1
+) AS decided ON true
 """
 
 WRITE = """
@@ -40,8 +48,8 @@ WHERE task.id = fresh.id
 def update_difficulty(project: Project, task_ids: Iterable[int]) -> None:
     """Recompute the difficulty of these tasks of a project whole; ids of other projects are passed over.
 
-    Attempts that crashed, or whose outcome is unknown, do not count; the human grade is the median of the submitted
-    grades of all attempts at the task.
+    Attempts that crashed, or whose outcome is unknown, do not count; the human grade is what a curator decided last,
+    else the median of the submitted grades of all attempts at the task. Grades of gold items do not count.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOCK, [project.pk, sorted(set(task_ids))])

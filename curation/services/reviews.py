@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count
 from django.db.models.functions import Now
 
-from curation.models import Reservation, Review, Revision, StepLabel, Trajectory
+from curation.models import Reservation, Review, Revision, StepLabel
 from curation.models.review import FailureMode
 from curation.permissions import Access
-from curation.services.difficulty import update_difficulty
+from curation.services.decisions import settle_trajectories
 
 
 class LeaseLost(ValueError):
@@ -71,7 +70,7 @@ def submit_review(access: Access, reservation: Reservation, answer: Answer) -> R
             Reservation.objects.filter(pk=current.pk).update(state=Reservation.State.DONE)
             Review.objects.filter(pk=review.pk).update(submitted_at=Now())
             review.refresh_from_db()
-            _follow_up(review.trajectory)
+            settle_trajectories(access.project, [review.trajectory_id])
     if lost is not None:
         raise LeaseLost(_tell_who_has_it(lost))
     return review
@@ -92,28 +91,12 @@ def undo_review(access: Access, review: Review) -> Reservation:
         lease = timedelta(minutes=reservation.item.queue.lease_minutes)
         Reservation.objects.filter(pk=reservation.pk).update(state=Reservation.State.HELD, expires_at=Now() + lease)
         Review.objects.filter(pk=review.pk).update(submitted_at=None)
-        _follow_up(review.trajectory)
+        settle_trajectories(access.project, [review.trajectory_id])
     return reservation
 
 
-def update_status(trajectory: Trajectory) -> None:
-    """Set a trajectory's status from its submitted reviews: their common verdict, or disputed where they differ."""
-    submitted = trajectory.reviews.exclude(submitted_at=None).order_by()
-    verdicts = {row["verdict"] for row in submitted.values("verdict").annotate(n=Count("id"))}
-    decided = verdicts - {Review.Verdict.UNSURE}
-    if len(decided) > 1:
-        status = Trajectory.Status.DISPUTED
-    elif decided:
-        status = {Review.Verdict.ACCEPT: Trajectory.Status.ACCEPTED, Review.Verdict.REJECT: Trajectory.Status.REJECTED}[
-            Review.Verdict(decided.pop())
-        ]
-    else:
-        status = Trajectory.Status.UNSURE if verdicts else Trajectory.Status.UNREVIEWED
-    Trajectory.objects.filter(pk=trajectory.pk).exclude(status=status).update(status=status)
-
-
 def _write_review(access: Access, reservation: Reservation, answer: Answer) -> Review:
-    trajectory = reservation.item.trajectory
+    trajectory = reservation.item.get_trajectory()
     head = Revision.objects.only("pk").get(trajectory=trajectory, number=trajectory.head_number)
     review, _ = Review.objects.select_for_update().get_or_create(
         trajectory=trajectory, item_id=reservation.item_id, reviewer=access.user, defaults={"revision": head}
@@ -146,11 +129,6 @@ def _hold_again(reservation: Reservation) -> bool:
     except IntegrityError:
         return False
     return True
-
-
-def _follow_up(trajectory: Trajectory) -> None:
-    update_status(trajectory)
-    update_difficulty(trajectory.project, [trajectory.task_id])
 
 
 def _tell_who_has_it(reservation: Reservation) -> str:

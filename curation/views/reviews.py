@@ -48,7 +48,7 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
             return _go_to_next(request, access, queue)
     if reservation.state in (Reservation.State.DONE, Reservation.State.SKIPPED):
         return redirect("curation:queue-detail", project, queue.pk)
-    trajectory = get_trajectory(access, reservation.item.trajectory_id)
+    trajectory = get_trajectory(access, reservation.item.trajectory_id or 0)
     revision = get_revision(access, trajectory, trajectory.head_number)
     draft = find_draft(reservation)
     labels = {label.step_id: label.label for label in draft.step_labels.all()} if draft else {}

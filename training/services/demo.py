@@ -94,7 +94,7 @@ def _add_script(access: Access) -> Access:
 def _review_by_script(access: Access, script: Access, attempts: QuerySet[Trajectory]) -> None:
     queue = create_queue(access, name="Decided by the demo script", trajectories=attempts, order=Queue.Order.OLDEST)
     while reservation := take_next(script, queue):
-        attempt = reservation.item.trajectory
+        attempt = reservation.item.get_trajectory()
         submit_review(script, reservation, _decide(attempt))
 
 

@@ -1,0 +1,67 @@
+"""One action on many trajectories, as a job that can be undone; and filters worth keeping."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from curation.models.access import Project
+from curation.models.job import Job
+from curation.models.trajectory import Trajectory
+
+
+class SavedFilter(models.Model):
+    """Conditions of the list of trajectories, kept under a name."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="saved_filters")
+    name = models.CharField(max_length=120)
+    conditions = models.JSONField(help_text="As in the address of the list: name and value.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="filter_name_once_per_project")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BulkAction(Job):
+    """An action on all trajectories that fitted a filter when it was started; `progress` counts trajectories."""
+
+    class Action(models.TextChoices):
+        ACCEPT = "accept", "Accept"
+        REJECT = "reject", "Reject"
+        TAG = "tag", "Add a tag"
+        UNTAG = "untag", "Take a tag away"
+        QUEUE = "queue", "Send to a queue"
+        ASSIGN = "assign", "Assign to a reviewer, in a queue"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="bulk_actions")
+    action = models.CharField(max_length=6, choices=Action.choices)
+    conditions = models.JSONField(help_text="The filter, as name and value.")
+    parameters = models.JSONField(
+        default=dict, help_text='What the action needs: "tag", "queue", "assignee", "reason".'
+    )
+    newest = models.BigIntegerField(help_text="The newest trajectory when it was started: later ones stay out.")
+    changed = models.IntegerField(default=0)
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "-id"], name="bulk_action_by_project")]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} {self.pk}"
+
+
+class BulkChange(models.Model):
+    """A trajectory that a bulk action really changed: what undoing it goes by."""
+
+    bulk = models.ForeignKey(BulkAction, models.CASCADE, related_name="changes")
+    trajectory = models.ForeignKey(Trajectory, models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["bulk", "trajectory"], name="one_change_per_trajectory")]
+
+    def __str__(self) -> str:
+        return f"{self.trajectory} by {self.bulk}"

@@ -1,0 +1,114 @@
+"""What settles a trajectory: a curator's decision where one stands, else its reviews. Status and difficulty follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from curation.formats.cleaning import clean_text
+from curation.models import BulkAction, Decision, Project, QueueItem, Review, Revision, Role, Trajectory
+from curation.permissions import Access
+from curation.services.audit import record_action
+from curation.services.difficulty import update_difficulty
+
+# The rows are locked first, so that of two reviews submitted at once the later one counts with the earlier in view.
+LOCK = """
+SELECT id, task_id FROM curation_trajectory WHERE project_id = %s AND id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+"""
+SETTLE = """
+UPDATE curation_trajectory AS trajectory SET status = fresh.status
+FROM (
+    SELECT settled.id,
+        CASE coalesce(decided.verdict, reviewed.verdict)
+            WHEN 'accept' THEN 'accepted' WHEN 'reject' THEN 'rejected' WHEN 'unsure' THEN 'unsure'
+            WHEN 'differ' THEN 'disputed' ELSE 'unreviewed' END AS status
+    FROM unnest(%s::bigint[]) AS settled(id)
+    LEFT JOIN LATERAL (
+        SELECT verdict FROM curation_decision
+        WHERE trajectory_id = settled.id AND withdrawn_at IS NULL ORDER BY id DESC LIMIT 1
+    ) AS decided ON true
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN count(DISTINCT verdict) FILTER (WHERE verdict <> 'unsure') > 1 THEN 'differ'
+            ELSE coalesce(min(verdict) FILTER (WHERE verdict <> 'unsure'), min(verdict)) END AS verdict
+        FROM curation_review AS review LEFT JOIN curation_queueitem AS item ON item.id = review.item_id
+        WHERE review.trajectory_id = settled.id AND review.submitted_at IS NOT NULL AND item.gold IS NOT TRUE
+    ) AS reviewed
+) AS fresh
+WHERE trajectory.id = fresh.id AND trajectory.status <> fresh.status
+"""
+
+
+def decide_trajectory(
+    access: Access,
+    trajectory: Trajectory,
+    *,
+    verdict: str,
+    grade: int | None = None,
+    comment: str = "",
+    item: QueueItem | None = None,
+) -> Decision:
+    """Decide a trajectory's newest revision, whatever its reviews say. Raises ValueError for what no page would send."""
+    access.require(Role.CURATOR)
+    if verdict not in Review.Verdict.values:
+        raise ValueError("Choose a verdict: accept, reject or unsure.")
+    if grade is not None and not 1 <= grade <= 5:
+        raise ValueError("Difficulty is a whole number from 1 to 5.")
+    with transaction.atomic():
+        decision = Decision.objects.create(
+            trajectory=trajectory,
+            revision=Revision.objects.only("pk").get(trajectory=trajectory, number=trajectory.head_number),
+            item=item,
+            verdict=verdict,
+            grade=grade,
+            comment=clean_text(comment)[0].strip(),
+            decided_by=access.user,
+        )
+        settle_trajectories(access.project, [trajectory.pk])
+        record_action(access, "trajectory.decide", trajectory.pk, verdict=verdict, grade=grade)
+    return decision
+
+
+def decide_in_bulk(bulk: BulkAction, trajectory_ids: Sequence[int], *, verdict: str) -> None:
+    """Decide the newest revisions of many trajectories as part of a bulk action; the caller holds a transaction."""
+    heads = Revision.objects.filter(
+        trajectory__in=trajectory_ids, trajectory__project=bulk.project, number=F("trajectory__head_number")
+    )
+    Decision.objects.bulk_create(
+        Decision(trajectory_id=trajectory, revision_id=pk, verdict=verdict, bulk=bulk, decided_by=bulk.created_by)
+        for pk, trajectory in heads.values_list("pk", "trajectory_id")
+    )
+    settle_trajectories(bulk.project, trajectory_ids)
+
+
+def withdraw_bulk_decisions(bulk: BulkAction, trajectory_ids: Sequence[int]) -> None:
+    """Take back what a bulk action decided of these; the decision before it, or the reviews, count again."""
+    taken_back = Decision.objects.filter(bulk=bulk, trajectory__in=trajectory_ids, withdrawn_at=None)
+    taken_back.update(withdrawn_at=Now())
+    settle_trajectories(bulk.project, trajectory_ids)
+
+
+def withdraw_decision(access: Access, decision: Decision) -> bool:
+    """Take a decision back. False where it was taken back already."""
+    access.require(Role.CURATOR)
+    with transaction.atomic():
+        if not Decision.objects.filter(pk=decision.pk, withdrawn_at=None).update(withdrawn_at=Now()):
+            return False
+        settle_trajectories(access.project, [decision.trajectory_id])
+        record_action(access, "decision.withdraw", decision.pk, trajectory=decision.trajectory_id)
+    return True
+
+
+def settle_trajectories(project: Project, trajectory_ids: Iterable[int]) -> None:
+    """Set the status of these trajectories of a project, and the difficulty of their tasks, from what was said of them.
+
+    A standing decision counts before reviews; reviews that differ make a dispute; reviews of gold items test the
+    reviewer and say nothing of the trajectory.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LOCK, [project.pk, sorted(set(trajectory_ids))])
+        locked = cursor.fetchall()
+        cursor.execute(SETTLE, [[pk for pk, _ in locked]])
+        update_difficulty(project, {task for _, task in locked})
