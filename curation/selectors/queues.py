@@ -109,7 +109,8 @@ def find_draft(reservation: Reservation) -> Review | None:
 def find_hold(access: Access, queue: Queue) -> Reservation | None:
     """What the caller holds in a queue already."""
     held = Reservation.objects.filter(item__queue=queue, reviewer=access.user, state=HELD, expires_at__gt=Now())
-    return held.select_related(*ITEM).order_by("taken_at").first()
+    first = held.order_by("taken_at").values_list("pk", flat=True).first()
+    return find_reservation(first) if first else None
 
 
 def find_reservation(pk: int) -> Reservation:

@@ -11,6 +11,9 @@ from django.db.models.functions import Abs, Cast, Coalesce, Concat
 
 from curation.models import Judgement, PreferencePair, Queue, Trajectory
 
+MANY = 1000
+"""Items from which on the planner is given new statistics at once: without them the next item is searched for."""
+
 LAST = 1e9
 """The rank of what an order says nothing of."""
 
@@ -36,31 +39,21 @@ FROM curation_preferencepair AS pair JOIN (
 ) AS counted ON counted.task_id = pair.task_id
 WHERE pair.id = item.pair_id AND item.queue_id = %(queue)s AND item.rank <> counted.confirmed
 """
-# What is being taken or submitted at this moment is passed over, so that nobody waits for anybody here.
-FOLLOW_ACCEPTED = """
-UPDATE curation_queueitem AS item SET rank = fresh.accepted
-FROM (
-    SELECT waiting.id, (
-        SELECT count(*) FROM curation_trajectory AS other
-        WHERE other.task_id = attempt.task_id AND other.status = 'accepted'
-    ) AS accepted
-    FROM curation_trajectory AS attempt
-    JOIN curation_queueitem AS waiting ON waiting.trajectory_id = attempt.id AND waiting.free_slots <> '{}'
-    JOIN curation_queue AS queue ON queue.id = waiting.queue_id AND queue."order" = 'deficit'
-    WHERE attempt.task_id = ANY(%s)
-    FOR UPDATE OF waiting SKIP LOCKED
-) AS fresh
-WHERE item.id = fresh.id AND item.rank <> fresh.accepted
-"""
-# An item with a dispute, and a slot left for one who may end it, comes before all others.
-FOLLOW_DISPUTES = """
+# What is being taken or submitted at this moment is passed over, so that nobody waits for anybody here. In a queue by
+# disagreement, an item with a dispute, and a slot left for one who may end it, comes before all others.
+FOLLOW_STATUSES = """
 UPDATE curation_queueitem AS item SET rank = fresh.rank
 FROM (
-    SELECT waiting.id, CASE attempt.status WHEN 'disputed' THEN -1 ELSE 0 END AS rank
+    SELECT waiting.id, CASE queue."order"
+        WHEN 'disagreement' THEN CASE attempt.status WHEN 'disputed' THEN -1 ELSE 0 END
+        ELSE (
+            SELECT count(*) FROM curation_trajectory AS other
+            WHERE other.task_id = attempt.task_id AND other.status = 'accepted'
+        ) END AS rank
     FROM curation_trajectory AS attempt
     JOIN curation_queueitem AS waiting ON waiting.trajectory_id = attempt.id AND waiting.free_slots <> '{}'
-    JOIN curation_queue AS queue ON queue.id = waiting.queue_id AND queue."order" = 'disagreement'
-    WHERE attempt.id = ANY(%s)
+    JOIN curation_queue AS queue ON queue.id = waiting.queue_id AND queue."order" IN ('deficit', 'disagreement')
+    WHERE attempt.task_id = ANY(%s)
     FOR UPDATE OF waiting SKIP LOCKED
 ) AS fresh
 WHERE item.id = fresh.id AND item.rank <> fresh.rank
@@ -87,11 +80,10 @@ def add_pairs(queue: Queue, pairs: QuerySet[PreferencePair]) -> int:
     return _fill(queue, pairs, _rank_pairs(queue), column="pair_id", follow=RANK_PAIRS)
 
 
-def follow_statuses(trajectory_ids: Sequence[int], task_ids: Sequence[int]) -> None:
-    """Keep the order of open items true after the status of these trajectories, of these tasks, has changed."""
+def follow_statuses(task_ids: Sequence[int]) -> None:
+    """Keep the order of open items true after the status of attempts at these tasks has changed."""
     with connection.cursor() as cursor:
-        cursor.execute(FOLLOW_ACCEPTED, [list(task_ids)])
-        cursor.execute(FOLLOW_DISPUTES, [list(trajectory_ids)])
+        cursor.execute(FOLLOW_STATUSES, [list(task_ids)])
 
 
 def _fill(queue: Queue, rows: QuerySet[Any], rank: Any, *, column: str, follow: str) -> int:
@@ -102,6 +94,8 @@ def _fill(queue: Queue, rows: QuerySet[Any], rank: Any, *, column: str, follow: 
         added: int = cursor.rowcount
         if queue.order == Queue.Order.DEFICIT:
             cursor.execute(follow, {"project": queue.project_id, "queue": queue.pk})
+        if added >= MANY:
+            cursor.execute("ANALYZE curation_queueitem")
     return added
 
 

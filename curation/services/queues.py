@@ -176,7 +176,7 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
 
 def require_taker(access: Access, queue: Queue) -> None:
     """Raises PermissionDenied where the queue names who may take from it, and the caller is not named."""
-    named = set(queue.reviewers.values_list("pk", flat=True))
+    named = set(Queue.reviewers.through.objects.filter(queue=queue).values_list("user", flat=True))
     if named and access.user.pk not in named:
         raise PermissionDenied("Only the reviewers named by its curator take from this queue.")
 

@@ -16,8 +16,6 @@ from curation.permissions import Access
 from curation.services.decisions import settle_trajectories
 from curation.services.rubrics import check_scores, find_rubric
 
-WRITTEN = ("revision", "rubric", "scores", "verdict", "grade", "comment", "failure_modes", "seconds")
-
 
 class LeaseLost(ValueError):
     """The reviewer no longer holds the item; what they wrote was kept as a draft."""
@@ -65,6 +63,7 @@ def save_draft(access: Access, reservation: Reservation, answer: Answer) -> Revi
     """Keep what was typed so far. A review that was submitted already is left as it is."""
     answer.check()
     with transaction.atomic():
+        Reservation.objects.select_for_update().only("pk").get(pk=reservation.pk)
         return _write_review(access, reservation, answer)
 
 
@@ -90,8 +89,8 @@ def submit_review(access: Access, reservation: Reservation, answer: Answer) -> R
             problem = LeaseLost(_tell_who_has_it(current))
         else:
             Reservation.objects.filter(pk=current.pk).update(state=Reservation.State.DONE)
-            Review.objects.filter(pk=review.pk).update(submitted_at=Now())
-            review.refresh_from_db(fields=["submitted_at"])
+            review.submitted_at = timezone.now()
+            review.save(update_fields=["submitted_at"])
             settle_trajectories(access.project, [review.trajectory_id])
     if problem is not None:
         raise problem
@@ -127,44 +126,50 @@ def tell_moved(trajectory: Trajectory, seen: int) -> str:
 
 
 def _write_review(access: Access, reservation: Reservation, answer: Answer) -> Review:
-    # The trajectory's row is locked: a correction comes before this answer or after it, never between.
+    """The caller's review of an item, with this answer unless it was submitted; the caller holds the reservation's row.
+
+    The trajectory's row is locked: a correction comes before this answer or after it, never between.
+    """
     trajectory = Trajectory.objects.select_for_update(no_key=True).get(pk=reservation.item.get_trajectory().pk)
+    review = Review.objects.filter(item_id=reservation.item_id, reviewer=access.user).first()
+    if review is not None and review.submitted_at is not None:
+        return review
     number = trajectory.head_number if answer.revision is None else answer.revision
     seen = Revision.objects.only("number").filter(trajectory=trajectory, number=number).first()
     if seen is None:
         raise ValueError(f"Trajectory {trajectory.pk} has no revision {number}.")
-    review, made = Review.objects.select_for_update(of=["self"]).get_or_create(
-        trajectory=trajectory, item_id=reservation.item_id, reviewer=access.user, defaults={"revision": seen}
-    )
-    review.trajectory = trajectory
-    if review.submitted_at is not None:
-        return review
-    rubric = find_rubric(reservation.item.queue, answer.rubric)
-    review.revision, review.rubric = seen, rubric
-    review.scores = check_scores(rubric, answer.scores)
-    review.verdict, review.grade = answer.verdict, answer.grade
-    review.comment = clean_text(answer.comment)[0]
-    review.failure_modes = sorted(set(answer.failure_modes))
-    review.seconds = min(max(answer.seconds, 0), _seconds_since(reservation))
-    review.save(update_fields=[*WRITTEN, "saved_at"])
+    written = review or Review(trajectory=trajectory, item_id=reservation.item_id, reviewer=access.user)
+    written.trajectory, written.revision = trajectory, seen
+    written.rubric = find_rubric(reservation.item.queue, answer.rubric)
+    written.scores = check_scores(written.rubric, answer.scores)
+    written.verdict, written.grade = answer.verdict, answer.grade
+    written.comment = clean_text(answer.comment)[0]
+    written.failure_modes = sorted(set(answer.failure_modes))
+    written.seconds = min(max(answer.seconds, 0), _seconds_since(reservation))
+    written.save()
+    if review is not None:
+        review.step_labels.all().delete()
+    _write_labels(written, answer, trajectory.step_count)
+    return written
+
+
+def _write_labels(review: Review, answer: Answer, step_count: int) -> None:
     labels = dict(answer.labels)
     if answer.first_error is not None:
         labels[answer.first_error] = StepLabel.Label.WRONG
-    if not made:
-        review.step_labels.all().delete()
-    if labels:
-        StepLabel.objects.bulk_create(
-            StepLabel(
-                review=review,
-                step_id=step,
-                label=label,
-                first_error=step == answer.first_error,
-                failure_mode=answer.failure_mode_of.get(step, "") if label == StepLabel.Label.WRONG else "",
-            )
-            for step, label in labels.items()
-            if 1 <= step <= trajectory.step_count
+    rows = [
+        StepLabel(
+            review=review,
+            step_id=step,
+            label=label,
+            first_error=step == answer.first_error,
+            failure_mode=answer.failure_mode_of.get(step, "") if label == StepLabel.Label.WRONG else "",
         )
-    return review
+        for step, label in labels.items()
+        if 1 <= step <= step_count
+    ]
+    if rows:
+        StepLabel.objects.bulk_create(rows)
 
 
 def _seconds_since(reservation: Reservation) -> int:
