@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import datasets, import_records, imports, pairs, projects, queues, remarks, trajectories
+from curation.api import datasets, import_records, imports, pairs, projects, queues, remarks, reservations, trajectories
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -18,6 +18,7 @@ urlpatterns = [
                 *trajectories.routes,
                 *remarks.routes,
                 *queues.routes,
+                *reservations.routes,
                 *pairs.routes,
                 *datasets.routes,
             ]
