@@ -10,10 +10,11 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from curation.models import Mention, Project, Remark, Role, User
+from curation.models import Mention, Project, Remark, Review, Role, Trajectory, User
 from curation.permissions import Access
 from curation.selectors.remarks import count_unseen
 from curation.services.projects import save_member
+from curation.services.queues import create_queue, take_next
 from curation.services.remarks import add_remark
 from tests.factories import make_project, make_trajectory, make_user, owner_access
 
@@ -108,3 +109,19 @@ def test_a_discussion_works_without_script(page: Page, live_server: LiveServer) 
     plain.get_by_role("button", name="Mark as seen").click()
     assert count_unseen(anna) == 0
     plain.context.close()
+
+
+def test_enter_presses_the_button_that_has_the_focus_and_submits_no_review(page: Page, live_server: LiveServer) -> None:
+    project = make_project()
+    make_trajectory(project)
+    anna = join(project, "anna")
+    queue = create_queue(owner_access(project), name="Open", trajectories=Trajectory.objects.all())
+    held = take_next(anna, queue)
+    assert held is not None
+    sign_in(page, live_server, anna.user)
+    page.goto(live_server.url + reverse("curation:queue-review", args=[project.slug, held.pk]))
+    page.keyboard.press("a")
+    page.get_by_role("button", name="Skip").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Skip this item")).to_be_visible()
+    assert not Review.objects.exclude(submitted_at=None).exists()
