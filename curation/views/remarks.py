@@ -34,11 +34,13 @@ def _describe(trajectory: Trajectory, thread: Thread) -> dict[str, object]:
 
 @require_http_methods(["GET", "POST"])
 def remark_list(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    """GET shows the discussion alone, to htmx what changed in it; POST adds to it."""
+    """GET shows the discussion alone, to htmx what changed in it, or with `whole` all of it; POST adds to it."""
     access = access_project(request, project)
     trajectory = get_trajectory(access, pk)
     if request.method == "POST":
         return _add(request, access, trajectory)
+    if "whole" in request.GET:
+        return render(request, "parts/thread.html", thread_context(access, trajectory))
     if _is_htmx(request):
         thread = read_thread(access, trajectory)
         if thread.state == request.GET.get("state"):

@@ -157,6 +157,7 @@ def _show(request: HttpRequest, access: Access, reservation: Reservation) -> Htt
         "anchors": ANCHORS,
         "failure_modes": FailureMode.choices,
         "reviews": [] if queue.blind or reservation.item.gold else list_reviews(access, trajectory),
+        "remark_count": 0 if queue.blind else trajectory.remarks.count(),
         "held": reservation.state == Reservation.State.HELD,
         "reviewing": reservation.pk,
         "can_edit": True,

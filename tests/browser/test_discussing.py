@@ -42,7 +42,7 @@ def test_people_discuss_by_keyboard_and_are_told_of_each_other(page: Page, live_
     page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
     sign_in(page, live_server, anna.user)
     page.goto(live_server.url + reverse("curation:trajectory-detail", args=[project.slug, trajectory.pk]))
-    page.keyboard.press("m")
+    page.keyboard.press("t")
     page.keyboard.type("Is it so, @ann")
     expect(page.locator("#names li")).to_have_text(["annabel.lee"])
     assert not Axe().run(page).response["violations"]
