@@ -103,7 +103,8 @@ def count_bands(queue: Queue) -> list[tuple[int | None, int]]:
 def find_draft(reservation: Reservation) -> Review | None:
     """The reviewer's own answer to an item so far, submitted or not."""
     drafts = Review.objects.filter(item_id=reservation.item_id, reviewer_id=reservation.reviewer_id)
-    return drafts.select_related("rubric").prefetch_related("step_labels").first()
+    drafts = drafts.select_related("rubric", "revision").defer("revision__document")
+    return drafts.prefetch_related("step_labels").first()
 
 
 def find_hold(access: Access, queue: Queue) -> Reservation | None:

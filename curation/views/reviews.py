@@ -150,6 +150,7 @@ def _show(request: HttpRequest, access: Access, reservation: Reservation) -> Htt
         "queue": queue,
         "rubric": rubric,
         "draft": draft,
+        "read_before": draft.revision.number if draft and draft.revision.number < revision.number else None,
         "labels": {label.step_id: label.label for label in labels},
         "modes": {label.step_id: label.failure_mode for label in labels},
         "first_error": next((label.step_id for label in labels if label.first_error), None),

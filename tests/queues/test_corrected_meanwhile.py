@@ -88,6 +88,17 @@ def test_the_draft_says_that_the_trajectory_was_corrected_while_it_is_read(clien
 
 
 @pytest.mark.django_db
+def test_a_review_of_an_older_revision_says_so_wherever_it_is_shown(client: Client) -> None:
+    trajectory, person, held = hold()
+    submit_review(person, held, Answer(verdict="accept", revision=0))
+    client.force_login(person.user)
+    place = reverse("curation:trajectory-detail", args=[trajectory.project.slug, trajectory.pk])
+    assert "corrected since" not in client.get(place).content.decode()
+    correct(trajectory)
+    assert "corrected since" in client.get(place).content.decode()
+
+
+@pytest.mark.django_db
 def test_a_revision_that_does_not_exist_is_refused() -> None:
     _, person, held = hold()
     with pytest.raises(ValueError, match="no revision 7"):
