@@ -185,7 +185,7 @@ def _bounded(draft: Any) -> Any:
     keywords["additionalProperties"] = _unless(
         keywords["additionalProperties"], lambda value, schema: "patternProperties" in schema
     )
-    return jsonschema.validators.extend(draft, keywords)
+    return jsonschema.validators.extend(draft, keywords)  # type: ignore[no-untyped-call]  # its stubs name no types
 
 
 def _counted(function: Keyword) -> Keyword:

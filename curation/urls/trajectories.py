@@ -16,4 +16,5 @@ inside = [
     path("trajectories/<int:pk>/raw/", trajectories.trajectory_raw, name="trajectory-raw"),
     path("trajectories/<int:pk>/diff/<int:older>-<int:newer>/", trajectories.revision_diff, name="revision-diff"),
     path("trajectories/<int:pk>/steps/<int:step_id>/edit/", corrections.step_edit, name="step-edit"),
+    path("trajectories/<int:pk>/check/", corrections.step_check, name="step-check"),
 ]
