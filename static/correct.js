@@ -3,7 +3,7 @@
 // The form of a correction: Ctrl+Enter shows the difference and then saves it; Escape leaves a field, then the page.
 const correction = document.getElementById("correction");
 // A page that came back with a preview, a problem or a conflict holds what was typed before.
-let typed = Boolean(document.querySelector("#correct [role=alert], #correct [role=status].notice, #correct [data-go][name=save]"));
+let typed = Boolean(document.querySelector("#correct [role=alert], #correct [role=status].notice, #correct [name=save]"));
 let sent = false;
 
 correction.addEventListener("input", () => { typed = true; });
@@ -15,7 +15,7 @@ document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
-    correction.querySelector("[data-go]")?.click();
+    document.querySelector("[data-go]")?.click();
   } else if (event.key === "Escape" && isTyping(event.target)) {
     event.preventDefault();
     event.target.blur();

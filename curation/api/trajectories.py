@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from curation.api.corrections import CorrectionSerializer
 from curation.api.problems import Conflict
 from curation.filters import FILTER_NAMES, TrajectoryFilter, read_conditions
 from curation.models import Revision, Trajectory
@@ -63,14 +64,6 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
     class Meta:
         model = Revision
         fields = ["number", "author", "reason", "created_at"]
-
-
-class CorrectionSerializer(serializers.Serializer[Any]):
-    """`edit` is one of curation.revisions.edits, told apart by `kind`; `base` the revision that it was made on."""
-
-    base = serializers.IntegerField(min_value=0)
-    reason = serializers.CharField(max_length=300)
-    edit = serializers.DictField()
 
 
 class TrajectoryList(APIView):

@@ -38,7 +38,14 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str]:
     return arguments, kept
 
 
-_KINDS = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
+_KINDS = {
+    list: "a list",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 def _refuse_constant(name: str) -> Any:

@@ -15,6 +15,8 @@ _AROUND = 240
 _LONGEST = 4_000
 _MOST_PIECES = 1_000
 _MARKS = {" ": "␣", "\t": "⇥", "\n": "↵\n", "\r": "␍"}
+# White space alone, and at the ends of a stretch whatever is more than the one space between words.
+_ENDS = re.compile(r"\A\s+\Z|\A(?! \S)\s+|(?<=\S)(?! \Z)\s+\Z")
 _ODD = re.compile(r"[^\S \t\n]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
@@ -68,9 +70,8 @@ def condense_diffs(diffs: Iterable[StepDiff]) -> list[StepChange | StepRun]:
 
 
 def show_white_space(text: str) -> str:
-    """A changed stretch with what nobody could see in it made visible: white space alone, and odd characters."""
-    if text.isspace():
-        text = "".join(_MARKS.get(character, character) for character in text)
+    """A changed stretch with what nobody could see in it made visible: white space at its ends, odd characters."""
+    text = _ENDS.sub(lambda found: "".join(_MARKS.get(character, character) for character in found[0]), text)
     return _ODD.sub(lambda found: f"⟨{_name(found[0])}⟩", text)
 
 

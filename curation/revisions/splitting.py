@@ -18,7 +18,9 @@ def divide_text(text: str) -> tuple[str, str]:
     The white space at the cut is left out; a text of one sentence stays whole, as the first half.
     """
     for cut in _CUTS:
-        places = [found for found in cut.finditer(text) if text[: found.start()].strip() and text[found.end() :].strip()]
+        places = [
+            found for found in cut.finditer(text) if text[: found.start()].strip() and text[found.end() :].strip()
+        ]
         if places:
             best = min(places, key=lambda found: abs(found.start() + found.end() - len(text)))
             return text[: best.start()], text[best.end() :]

@@ -98,7 +98,9 @@ def check_call(name: str, arguments: str, tools: Sequence[Mapping[str, Any]] | N
         text = str(error)
         return CallCheck((*problems, f"{text[0].upper()}{text[1:]}."))
     if problems or not known:
-        return CallCheck(tuple(problems), "" if problems else "The recording defines no tools: only the JSON is checked.")
+        return CallCheck(
+            tuple(problems), "" if problems else "The recording defines no tools: only the JSON is checked."
+        )
     parameters = _parameters_of(next(tool for tool in tools or () if _name_of(tool) == name))
     if parameters is None:
         return CallCheck(remark=f"{name} is known; the recording does not say what arguments it takes.")

@@ -168,6 +168,10 @@ def _render_form(request: HttpRequest, desk: Desk, *, status: int = 200, **shown
             "later": list_later_revisions(desk.trajectory, desk.base),
             "still_there": any(diff.old == desk.step["step_id"] and diff.new for diff in theirs),
         }
+    # The operation whose first field one goes on in; none where there is something to save or to settle first.
+    context["focus"] = (
+        "" if desk.is_outdated or getattr(shown.get("preview"), "changes", None) else context["operation"]
+    )
     return render(request, "curation/step_edit.html", context, status=status)
 
 
