@@ -17,6 +17,9 @@ Segment = tuple[Operation, str]
 """A stretch of text: in both, only in the old, or only in the new."""
 
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
+_SEAM = "\x00"
+"""Stands between the halves of a split text while they are compared; no stored text holds it."""
+
 _MAX_CELLS = 4_000_000
 _MAX_MATCHES = 150_000
 _MAX_ALIGNED = 40_000
@@ -71,26 +74,28 @@ def diff_split(old: Document, new: Document, step_id: int) -> list[StepDiff]:
     halves: list[list[FieldDiff]] = [[], []]
     for name in ("message", "reasoning"):
         texts = [half.fields[name] for half in (first, second)]
-        cut = _cut_segments(diff_words(was.fields[name], "".join(texts)), len(texts[0]))
+        cut = _cut_segments(diff_words(was.fields[name], _SEAM.join(texts)))
         for fields, segments in zip(halves, cut, strict=True):
             if segments:
-                fields.append(FieldDiff(name, segments))
+                fields.append(FieldDiff(name, tuple(segments)))
     for fields, half in zip(halves, (first, second), strict=True):
         moved = [name for name in half.fields if name not in ("message", "reasoning") and half.fields[name]]
         fields += [FieldDiff(name, (("same", half.fields[name]),)) for name in moved]
     return [StepDiff("split", step_id, step_id + at, tuple(fields)) for at, fields in enumerate(halves)]
 
 
-def _cut_segments(segments: tuple[Segment, ...], length: int) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
-    """Segments of a new text, cut after its first `length` characters."""
-    first: list[Segment] = []
-    second: list[Segment] = []
+def _cut_segments(segments: tuple[Segment, ...]) -> tuple[list[Segment], list[Segment]]:
+    """The segments before and after the seam in the new text; what was deleted around it ends the first half."""
+    halves: tuple[list[Segment], list[Segment]] = ([], [])
+    at = 0
     for operation, text in segments:
-        here = len(text) if operation == "del" and length > 0 else 0 if operation == "del" else min(length, len(text))
-        first.append((operation, text[:here]))
-        second.append((operation, text[here:]))
-        length -= 0 if operation == "del" else here
-    return tuple(segment for segment in first if segment[1]), tuple(segment for segment in second if segment[1])
+        before, seam, after = text.partition(_SEAM)
+        if before:
+            halves[at].append((operation, before))
+        at = 1 if seam else at
+        if after:
+            halves[at].append((operation, after))
+    return halves
 
 
 def diff_words(old: str, new: str) -> tuple[Segment, ...]:
