@@ -12,7 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.permissions import access_project, get_revision, get_trajectory, require_correction
+from curation.models import Trajectory
+from curation.permissions import Access, access_project, get_revision, get_trajectory, require_correction
 from curation.revisions import MAX_TEXT, Edit
 from curation.revisions.tool_schema import check_call
 from curation.selectors.corrections import read_tools
@@ -67,15 +68,21 @@ class CallCheckSerializer(serializers.Serializer[Any]):
     remark = serializers.CharField(allow_blank=True)
 
 
+def access_correction(request: Request, project: str, pk: int) -> tuple[Access, Trajectory]:
+    """A trajectory that the caller may correct. Raises Http404 and PermissionDenied."""
+    access = access_project(request, project)
+    trajectory = get_trajectory(access, pk)
+    require_correction(access, trajectory)
+    return access, trajectory
+
+
 class CallCheckView(APIView):
     @extend_schema(
         operation_id="v1_projects_trajectories_check_call", request=CallSerializer, responses={200: CallCheckSerializer}
     )
     def post(self, request: Request, project: str, pk: int) -> Response:
         """Check a call against the tool definitions of the newest revision. Nothing is saved; it is advice."""
-        access = access_project(request, project)
-        trajectory = get_trajectory(access, pk)
-        require_correction(access, trajectory)
+        access, trajectory = access_correction(request, project, pk)
         form = CallSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         tools = read_tools(get_revision(access, trajectory, trajectory.head_number))

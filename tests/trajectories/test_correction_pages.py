@@ -108,12 +108,20 @@ def test_a_step_that_they_left_out_keeps_the_text_and_offers_no_place() -> None:
 
 def test_fields_that_their_step_no_longer_has_are_shown_to_be_copied() -> None:
     project, trajectory, client = desk()
-    halves = {"first": {"message": "I will look."}, "second": {"message": ""}, "calls_in_first": 0}
-    split = parse_edit({"kind": "split", "step_id": 3, **halves})
-    correct_trajectory(owner_access(project), trajectory, split, base=0, reason="")
-    page = text(client.post(form_of(trajectory), {"base": "0", "arguments-1": '{"action": "jump"}', "rebase": "1"}))
-    assert "has no place in revision 1" in page or 'name="arguments-1"' in page
+    theirs = [{"kind": "delete", "step_id": 3}, {"kind": "insert", "after_step_id": 2, "message": "I will look."}]
+    for number, edit in enumerate(theirs):
+        correct_trajectory(owner_access(project), trajectory, parse_edit(edit), base=number, reason="")
+    sent = {"base": "0", "arguments-1": '{"action": "jump"}', "rebase": "1"}
+    page = text(client.post(form_of(trajectory), sent))
+    assert "Arguments 1" in page
+    assert "has no place in revision 2" in page
     assert "jump" in page
+
+
+def test_a_body_nested_without_end_is_refused() -> None:
+    _, trajectory, client = desk()
+    body = '{"edit": ' + "[" * 10_000 + "]" * 10_000 + "}"
+    assert client.post(over_rest(trajectory), body, content_type="application/json").status_code == 400
 
 
 def test_the_check_and_the_preview_say_what_does_not_fit_and_it_can_be_saved() -> None:
