@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import corrections, datasets, import_records, imports, pairs, projects, queues, trajectories
+from curation.api import (
+    corrections,
+    datasets,
+    import_records,
+    imports,
+    pairs,
+    projects,
+    queues,
+    remarks,
+    reservations,
+    trajectories,
+)
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -17,7 +28,9 @@ urlpatterns = [
                 *imports.routes,
                 *trajectories.routes,
                 *corrections.routes,
+                *remarks.routes,
                 *queues.routes,
+                *reservations.routes,
                 *pairs.routes,
                 *datasets.routes,
             ]

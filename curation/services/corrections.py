@@ -81,8 +81,6 @@ def correct_trajectory(access: Access, trajectory: Trajectory, edit: Edit, *, ba
     if isinstance(edit, EditStep) and all(step.kind == "same" for step in diff_steps(before, after)):
         raise EditError("Nothing was changed.")
     with transaction.atomic():
-        # Before the trajectory, in the order in which submitting a review locks the two.
-        drafts = list(trajectory.reviews.select_for_update().filter(submitted_at=None).order_by("pk"))
         moved = Trajectory.objects.filter(pk=trajectory.pk, head_number=base).update(
             head_number=base + 1,
             step_count=len(after.steps),
@@ -98,7 +96,7 @@ def correct_trajectory(access: Access, trajectory: Trajectory, edit: Edit, *, ba
             author=access.user,
             reason=clean_text(reason)[0].strip()[:300],
         )
-        _move_labels(drafts, edit)
+        _move_drafts(trajectory, edit, base=base, revision=revision)
         trajectory.refresh_from_db()
         record_action(access, "trajectory.correct", trajectory.pk, revision=revision.number)
         if trajectory.success is False:
@@ -124,25 +122,28 @@ def _typed_calls(edit: Edit, after: Document) -> list[ToolCall]:
     return []
 
 
-def _move_labels(drafts: list[Review], edit: Edit) -> None:
-    """Labels of drafts follow their steps to their new numbers; those of steps that are gone go with them.
+def _move_drafts(trajectory: Trajectory, edit: Edit, *, base: int, revision: Revision) -> None:
+    """Drafts on the revision that was corrected go on to the new one, and their labels follow their steps.
 
-    Submitted reviews are tied to the revision that they were made on, and are no drafts.
+    The labels of a review always count the steps of its own revision. A label whose step is gone goes with it.
+    Submitted reviews are tied to the revision that they were made on. The caller has locked the trajectory's row, as
+    whoever writes a draft does.
     """
-    if not drafts or not changes_numbers(edit):
-        return
-    labels = list(StepLabel.objects.filter(review__in=drafts))
-    gone = [label.pk for label in labels if move_step(edit, label.step_id) is None]
-    StepLabel.objects.filter(pk__in=gone).delete()
-    moved = []
+    drafts = Review.objects.filter(trajectory=trajectory, submitted_at=None, revision__number=base)
+    labels = StepLabel.objects.filter(review__in=drafts) if changes_numbers(edit) else StepLabel.objects.none()
+    moved, gone = [], []
     for label in labels:
         number = move_step(edit, label.step_id)
-        if number is not None and number != label.step_id:
+        if number is None:
+            gone.append(label.pk)
+        elif number != label.step_id:
             label.step_id = -number
             moved.append(label)
+    StepLabel.objects.filter(pk__in=gone).delete()
     # By way of negative numbers: at no moment may two labels of a review stand at the same step.
     StepLabel.objects.bulk_update(moved, ["step_id"])
     StepLabel.objects.filter(pk__in=[label.pk for label in moved]).update(step_id=-F("step_id"))
+    drafts.update(revision=revision)
 
 
 def _tell_conflict(trajectory: Trajectory, base: int) -> str:

@@ -89,6 +89,7 @@ def test_a_correction_and_a_submit_at_once_both_come_through() -> None:
         correction, review = pool.map(run, calls)
     assert correction.number == 1
     assert review.submitted_at is not None
+    assert labels_of(review) == LABELS
 
 
 @pytest.mark.parametrize(
@@ -113,10 +114,35 @@ def test_labels_of_drafts_follow_their_steps(edit: dict[str, Any], expected: dic
     drafts = [save_draft(person, held, Answer(labels=LABELS, first_error=4)) for person, held in holders]
     correct_trajectory(owner_access(trajectory.project), trajectory, parse_edit(edit), base=0, reason="")
     for draft in drafts:
+        draft.refresh_from_db()
+        assert draft.revision.number == 1
         assert labels_of(draft) == expected
         first = draft.step_labels.filter(first_error=True).first()
         wrong = next((step for step, label in expected.items() if label == "wrong"), None)
         assert (first.step_id if first else None) == wrong
+
+
+def test_labels_follow_through_one_correction_after_another() -> None:
+    trajectory, [(person, held)] = hold()
+    draft = save_draft(person, held, Answer(labels=LABELS))
+    edits: list[dict[str, Any]] = [
+        {"kind": "edit", "step_id": 3, "message": "x"},
+        {"kind": "delete", "step_id": 3},
+        {"kind": "insert", "after_step_id": 1, "message": "x"},
+    ]
+    for number, edit in enumerate(edits):
+        correct_trajectory(owner_access(trajectory.project), trajectory, parse_edit(edit), base=number, reason="")
+    assert labels_of(draft) == {4: "wrong", 5: "neutral", 6: "correct"}
+
+
+def test_a_draft_that_a_page_wrote_on_an_older_revision_keeps_the_numbers_of_that_one() -> None:
+    trajectory, [(person, held)] = hold()
+    access = owner_access(trajectory.project)
+    correct_trajectory(access, trajectory, parse_edit({"kind": "delete", "step_id": 3}), base=0, reason="")
+    draft = save_draft(person, held, Answer(labels={4: "wrong"}, revision=0))
+    correct_trajectory(access, trajectory, parse_edit({"kind": "delete", "step_id": 3}), base=1, reason="")
+    draft.refresh_from_db()
+    assert (draft.revision.number, labels_of(draft)) == (0, {4: "wrong"})
 
 
 def test_submitted_reviews_and_drafts_of_others_stay_as_they_were() -> None:
