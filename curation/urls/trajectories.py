@@ -16,6 +16,7 @@ inside = [
     path("trajectories/<int:pk>/raw/", trajectories.trajectory_raw, name="trajectory-raw"),
     path("trajectories/<int:pk>/diff/<int:older>-<int:newer>/", trajectories.revision_diff, name="revision-diff"),
     path("trajectories/<int:pk>/steps/<int:step_id>/edit/", corrections.step_edit, name="step-edit"),
+    path("trajectories/<int:pk>/check/", corrections.step_check, name="step-check"),
     path("trajectories/<int:pk>/remarks/", remarks.remark_list, name="remark-list"),
     path("remarks/<int:pk>/remove/", remarks.remark_remove, name="remark-remove"),
     path("remarks/names/", remarks.remark_names, name="remark-names"),

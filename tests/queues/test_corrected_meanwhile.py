@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from curation.models import Reservation, Review, Trajectory
 from curation.permissions import Access
-from curation.revisions.edits import EditStep
+from curation.revisions import EditStep
 from curation.services.corrections import correct_trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, LeaseLost, RevisionMoved, submit_review
