@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import datasets, import_records, imports, pairs, projects, queues, trajectories
+from curation.api import bulk, datasets, filters, import_records, imports, pairs, projects, queues, trajectories
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -16,6 +16,8 @@ urlpatterns = [
                 *import_records.routes,
                 *imports.routes,
                 *trajectories.routes,
+                *filters.routes,
+                *bulk.routes,
                 *queues.routes,
                 *pairs.routes,
                 *datasets.routes,

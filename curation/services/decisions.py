@@ -50,7 +50,7 @@ def decide_trajectory(
     comment: str = "",
     item: QueueItem | None = None,
 ) -> Decision:
-    """Decide a trajectory's newest revision, whatever its reviews say. Raises ValueError for what no page would send."""
+    """Decide a trajectory's newest revision, whatever its reviews say. Raises ValueError for a bad verdict or grade."""
     access.require(Role.CURATOR)
     if verdict not in Review.Verdict.values:
         raise ValueError("Choose a verdict: accept, reject or unsure.")
@@ -71,23 +71,36 @@ def decide_trajectory(
     return decision
 
 
-def decide_in_bulk(bulk: BulkAction, trajectory_ids: Sequence[int], *, verdict: str) -> None:
-    """Decide the newest revisions of many trajectories as part of a bulk action; the caller holds a transaction."""
-    heads = Revision.objects.filter(
-        trajectory__in=trajectory_ids, trajectory__project=bulk.project, number=F("trajectory__head_number")
-    )
+def decide_in_bulk(bulk: BulkAction, trajectory_ids: Sequence[int], *, verdict: str, comment: str = "") -> None:
+    """Decide the newest revisions of many trajectories as part of a bulk action.
+
+    The caller holds a transaction and the trajectories' rows, so that none is corrected meanwhile.
+    """
+    heads = Revision.objects.filter(trajectory__in=trajectory_ids, number=F("trajectory__head_number"))
     Decision.objects.bulk_create(
-        Decision(trajectory_id=trajectory, revision_id=pk, verdict=verdict, bulk=bulk, decided_by=bulk.created_by)
-        for pk, trajectory in heads.values_list("pk", "trajectory_id")
+        Decision(
+            trajectory_id=trajectory,
+            revision_id=pk,
+            verdict=verdict,
+            comment=comment,
+            bulk=bulk,
+            decided_by_id=bulk.created_by_id,
+        )
+        for pk, trajectory in heads.order_by("trajectory_id").values_list("pk", "trajectory_id")
     )
     settle_trajectories(bulk.project, trajectory_ids)
 
 
-def withdraw_bulk_decisions(bulk: BulkAction, trajectory_ids: Sequence[int]) -> None:
-    """Take back what a bulk action decided of these; the decision before it, or the reviews, count again."""
-    taken_back = Decision.objects.filter(bulk=bulk, trajectory__in=trajectory_ids, withdrawn_at=None)
-    taken_back.update(withdrawn_at=Now())
-    settle_trajectories(bulk.project, trajectory_ids)
+def withdraw_bulk_decisions(bulk: BulkAction, trajectory_ids: Sequence[int]) -> list[int]:
+    """Take back what a bulk action decided of these; the decision before it, or the reviews, count again.
+
+    Returns the trajectories whose decision still stood. The caller holds a transaction and the trajectories' rows.
+    """
+    standing = Decision.objects.filter(bulk=bulk, trajectory__in=trajectory_ids, withdrawn_at=None)
+    taken_back = list(standing.values_list("trajectory_id", flat=True))
+    standing.update(withdrawn_at=Now())
+    settle_trajectories(bulk.project, taken_back)
+    return taken_back
 
 
 def withdraw_decision(access: Access, decision: Decision) -> bool:
