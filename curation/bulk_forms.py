@@ -27,7 +27,7 @@ NEEDS = {
 class BulkForm(forms.Form):
     """What an action needs to be told, and nothing that another one does.
 
-    Its fields have a prefix in requests: the filter has a tag and a queue, too.
+    Its fields have a prefix in requests: the filter has a tag, too.
     """
 
     prefix = "do"

@@ -8,7 +8,6 @@ from typing import Any
 import django_filters
 from django.db.models import Exists, OuterRef, QuerySet
 
-from curation.formats.cleaning import clean_text
 from curation.models import Project, QueueItem, Trajectory
 
 OUTCOMES = [("success", "Success"), ("failure", "Failure"), ("none", "No outcome")]
@@ -37,7 +36,7 @@ class TrajectoryFilter(django_filters.FilterSet):
     corrected = django_filters.ChoiceFilter(
         choices=CORRECTED, method="filter_corrected", label="Text", empty_label="Any text"
     )
-    queue = django_filters.NumberFilter(method="filter_queue", label="In queue", min_value=1, max_value=2**62)
+    in_queue = django_filters.NumberFilter(method="filter_queue", label="In queue", min_value=1, max_value=2**62)
     origin = django_filters.NumberFilter(field_name="origin_id", label="Import", min_value=1, max_value=2**62)
 
     class Meta:
@@ -65,8 +64,7 @@ FILTER_NAMES = frozenset(TrajectoryFilter.base_filters)
 
 def read_conditions(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The filter's own parameters among `parameters`, empty ones and everything else left out."""
-    found = {name: clean_text(str(parameters[name]))[0] for name in sorted(FILTER_NAMES & set(parameters))}
-    return {name: value for name, value in found.items() if value != ""}
+    return {name: str(parameters[name]) for name in sorted(FILTER_NAMES & set(parameters)) if parameters[name] != ""}
 
 
 def choose_trajectories(project: Project, conditions: Mapping[str, Any]) -> QuerySet[Trajectory]:

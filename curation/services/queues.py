@@ -17,12 +17,10 @@ from django.db.models.functions import Cast, Now, Random
 
 from curation.difficulty import BANDS, deficit_by_band
 from curation.formats.cleaning import clean_text
-from curation.models import Queue, QueueItem, Reservation, Trajectory
+from curation.models import Queue, Reservation, Trajectory
 from curation.permissions import Access
 from curation.selectors.queues import count_band_shares, find_hold, has_open_items
 from curation.services.audit import record_action
-
-ITEMS_AT_ONCE = 5000
 
 
 def create_queue(
@@ -64,20 +62,23 @@ def extend_queue(access: Access, queue: Queue, trajectories: QuerySet[Trajectory
 
 
 def add_items(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
-    """Put trajectories into a queue; those that are in it already stay as they are. Returns the number added."""
+    """Put trajectories into a queue; those that are in it already stay as they are.
+
+    Returns the number added, and counts none that somebody else adds at the same moment.
+    """
     rank = Random() if queue.order == Queue.Order.RANDOM else Cast(F("id"), FloatField())
-    before = queue.items.count()
     chosen = trajectories.filter(project_id=queue.project_id).annotate(queue_rank=rank).order_by()
-    batch: list[QueueItem] = []
-    for pk, position in chosen.values_list("pk", "queue_rank").iterator(ITEMS_AT_ONCE):
-        batch.append(QueueItem(queue=queue, trajectory_id=pk, rank=position))
-        if len(batch) == ITEMS_AT_ONCE:
-            QueueItem.objects.bulk_create(batch, ignore_conflicts=True)
-            batch.clear()
-    QueueItem.objects.bulk_create(batch, ignore_conflicts=True)
-    return queue.items.count() - before
+    statement, parameters = chosen.values_list("pk", "queue_rank").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(FILL.replace("%(chosen)s", statement), [queue.pk, *parameters])
+        return int(cursor.rowcount)
 
 
+FILL = """
+INSERT INTO curation_queueitem (queue_id, trajectory_id, rank, band, free_slots, gold, gold_verdict, added_at)
+SELECT %s, chosen.id, chosen.rank, 0, '{}', false, '', now() FROM (%(chosen)s) AS chosen (id, rank)
+ORDER BY chosen.rank, chosen.id ON CONFLICT DO NOTHING
+"""
 FREE_EXPIRED = """
 UPDATE curation_reservation SET state = 'released', reason = 'The lease ran out.'
 WHERE id IN (
