@@ -157,9 +157,8 @@ def test_a_batch_takes_the_same_number_of_statements_however_many_it_holds(
         project = owner_access(make_project())
         task = make_task(project.project)
         rows = list(make_trajectories(project.project, number, task=task))
-        fields: dict[str, Any] = {"tag": {"tag": "x"}, "queue": {}, "assign": {"assignee": project.user}}.get(
-            action, {}
-        )
+        needs: dict[str, dict[str, Any]] = {"tag": {"tag": "x"}, "assign": {"assignee": project.user}}
+        fields = needs.get(action, {})
         if action in ("queue", "assign"):
             fields["queue"] = make_queue(project, rows[0])
         job = start(project, action, **fields)
