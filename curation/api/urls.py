@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import bulk, datasets, filters, import_records, imports, pairs, projects, queues, trajectories
+from curation.api import (
+    bulk,
+    datasets,
+    filters,
+    import_records,
+    imports,
+    pairs,
+    projects,
+    queues,
+    reservations,
+    trajectories,
+)
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -19,6 +30,7 @@ urlpatterns = [
                 *filters.routes,
                 *bulk.routes,
                 *queues.routes,
+                *reservations.routes,
                 *pairs.routes,
                 *datasets.routes,
             ]

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from curation.models import BulkAction, BulkChange, Queue, QueueItem, Trajectory, User
 from curation.selectors.bulk import MOST_TAGS, BulkOrder, in_hands
 from curation.services.decisions import decide_in_bulk, withdraw_bulk_decisions
-from curation.services.queues import add_items
+from curation.services.queue_items import add_trajectories
 
 Action = BulkAction.Action
 
@@ -89,7 +89,7 @@ def _queue(job: BulkAction, queue: Queue, assignee: User | None, ids: Sequence[i
     items = QueueItem.objects.filter(queue=queue, trajectory__in=ids)
     before = dict(items.order_by("pk").select_for_update().values_list("trajectory_id", "assignee_id"))
     missing = [pk for pk in ids if pk not in before]
-    if missing and add_items(queue, Trajectory.objects.filter(pk__in=missing)) != len(missing):
+    if missing and add_trajectories(queue, Trajectory.objects.filter(pk__in=missing)) != len(missing):
         raise QueueChanged
     if assignee is not None and items.exclude(in_hands(held=Q(expires_at__gt=Now()))).update(assignee=assignee) != len(
         ids
