@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from curation.api import (
     bulk,
+    corrections,
     datasets,
     filters,
     import_records,
@@ -13,6 +14,7 @@ from curation.api import (
     pairs,
     projects,
     queues,
+    remarks,
     reservations,
     trajectories,
 )
@@ -29,6 +31,8 @@ urlpatterns = [
                 *trajectories.routes,
                 *filters.routes,
                 *bulk.routes,
+                *corrections.routes,
+                *remarks.routes,
                 *queues.routes,
                 *reservations.routes,
                 *pairs.routes,

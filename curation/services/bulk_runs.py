@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
@@ -20,11 +21,14 @@ from curation.selectors.bulk import CHANGES, BulkOrder, mark_fates
 from curation.services.bulk import check_order
 from curation.services.bulk_changes import QueueChanged, change_trajectories, take_back
 from curation.services.jobs import JobLost, JobStopped, beat_job, claim_job, end_job
+from curation.services.queue_items import follow_all_statuses
 
 logger = logging.getLogger(__name__)
 
 Action = BulkAction.Action
 BATCH = 1000
+QUEUE_BATCH = 5000
+"""Of those that fill a queue: each time, all of it is ranked."""
 ROW_ACTIONS = (Action.ACCEPT, Action.REJECT, Action.TAG, Action.UNTAG)
 """Those that write on the trajectories themselves, and so lock them first."""
 
@@ -41,19 +45,25 @@ def run_bulk_action(pk: int, choose: Choose) -> None:
         return
     try:
         if job.undone_at:
-            _repeat(lambda: _undo_batch(job))
+            state = _repeat(lambda: _undo_batch(job))
         else:
             order = read_order(job)
-            _repeat(lambda: _do_batch(job, order, choose))
-        end_job(job, JobState.DONE, stage="")
+            state = _repeat(lambda: _do_batch(job, order, choose))
+        if job.action in (Action.ACCEPT, Action.REJECT):
+            follow_all_statuses(job.project, beat=lambda: _stay_alive(job))
+        end_job(job, state, stage="", advice=_advise(job) if state == JobState.STOPPED else "")
     except JobLost:
         logger.warning("bulk action %s is another worker's now", pk)
-    except JobStopped:
-        end_job(job, JobState.STOPPED, stage="", advice=_advise(job))
     except Exception as error:
         logger.exception("bulk action %s failed", pk)
         words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         end_job(job, JobState.FAILED, stage="", error=clean_text(words)[0], advice=_advise(job))
+
+
+def _stay_alive(job: BulkAction) -> None:
+    """A heartbeat where it is too late to stop."""
+    with suppress(JobStopped):
+        beat_job(job, stage="putting queues in order")
 
 
 def _advise(job: BulkAction) -> str:
@@ -75,15 +85,20 @@ def read_order(job: BulkAction) -> BulkOrder:
     return check_order(job.project, order)
 
 
-def _repeat(work: Callable[[], bool]) -> None:
-    """Batches until one finds nothing. One that somebody else got in the way of is rolled back and begun again."""
-    more = True
-    while more:
+def _repeat(work: Callable[[], bool]) -> JobState:
+    """Batches until one finds nothing, or the job is asked to stop; the state that it ends in.
+
+    A batch that somebody else got in the way of is rolled back and begun again.
+    """
+    while True:
         try:
             with transaction.atomic():
-                more = work()
+                if not work():
+                    return JobState.DONE
         except QueueChanged:
             continue
+        except JobStopped:
+            return JobState.STOPPED
 
 
 def _do_batch(job: BulkAction, order: BulkOrder, choose: Choose) -> bool:
@@ -93,7 +108,7 @@ def _do_batch(job: BulkAction, order: BulkOrder, choose: Choose) -> bool:
     rows = rows.select_related(None).order_by("pk").only("pk")
     if job.action in ROW_ACTIONS:
         rows = rows.select_for_update(of=("self",), no_key=True)
-    ids = [row.pk for row in rows[:BATCH]]
+    ids = [row.pk for row in rows[: _batch_size(job)]]
     if not ids:
         return False
     fates = dict(mark_fates(Trajectory.objects.filter(pk__in=ids), order).values_list("pk", "fate"))
@@ -111,7 +126,7 @@ def _undo_batch(job: BulkAction) -> bool:
     """Take back the next changes; False where none is left. A change that is taken back is forgotten."""
     beat_job(job, stage="")
     left = job.changes.filter(trajectory_id__gt=job.position).order_by("trajectory_id")
-    changes = list(left[:BATCH])
+    changes = list(left[: _batch_size(job)])
     if not changes:
         return False
     ids = [change.trajectory_id for change in changes]
@@ -121,6 +136,10 @@ def _undo_batch(job: BulkAction) -> bool:
     job.changes.filter(trajectory_id__in=undone).delete()
     _write_progress(job, position=ids[-1], progress=job.progress + len(ids))
     return True
+
+
+def _batch_size(job: BulkAction) -> int:
+    return BATCH if job.action in ROW_ACTIONS else QUEUE_BATCH
 
 
 def _lock(ids: Sequence[int]) -> None:

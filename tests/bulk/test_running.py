@@ -56,6 +56,7 @@ def access(db: None) -> Access:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curation.services.bulk_runs.BATCH", 3)
+    monkeypatch.setattr("curation.services.bulk_runs.QUEUE_BATCH", 3)
 
 
 def break_after(number: int, monkeypatch: pytest.MonkeyPatch, function: Callable[..., object]) -> None:
