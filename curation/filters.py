@@ -34,7 +34,7 @@ class TrajectoryFilter(django_filters.FilterSet):
     source = django_filters.ChoiceFilter(choices=Trajectory.Source.choices, empty_label="Any source")
     tag = django_filters.CharFilter(method="filter_tag", label="Tag")
     corrected = django_filters.ChoiceFilter(
-        choices=CORRECTED, method="filter_corrected", label="Text", empty_label="Any text"
+        choices=CORRECTED, method="filter_corrected", label="Corrected", empty_label="Any"
     )
     in_queue = django_filters.NumberFilter(method="filter_queue", label="In queue", min_value=1, max_value=2**62)
     origin = django_filters.NumberFilter(field_name="origin_id", label="Import", min_value=1, max_value=2**62)

@@ -88,13 +88,15 @@ def _queue(job: BulkAction, queue: Queue, assignee: User | None, ids: Sequence[i
     """Put those into the queue that are not in it and, with an assignee, make all of them that person's."""
     items = QueueItem.objects.filter(queue=queue, trajectory__in=ids)
     before = dict(items.order_by("pk").select_for_update().values_list("trajectory_id", "assignee_id"))
+    if before and assignee is None:
+        raise QueueChanged
     missing = [pk for pk in ids if pk not in before]
     if missing and add_trajectories(queue, Trajectory.objects.filter(pk__in=missing)) != len(missing):
         raise QueueChanged
-    if assignee is not None and items.exclude(in_hands(held=Q(expires_at__gt=Now()))).update(assignee=assignee) != len(
-        ids
-    ):
-        raise QueueChanged
+    if assignee is not None:
+        free = items.exclude(in_hands(held=Q(expires_at__gt=Now())))
+        if free.update(assignee=assignee) != len(ids):
+            raise QueueChanged
     return [
         BulkChange(bulk=job, trajectory_id=pk, added_item=pk not in before, assignee_before_id=before.get(pk))
         for pk in ids

@@ -79,6 +79,17 @@ def test_undoing_falls_back_to_the_decision_before_or_the_reviews(access: Access
     assert statuses(access) == before
 
 
+def test_queues_serve_first_what_has_fewest_accepted_once_many_were_decided(access: Access) -> None:
+    busy, fresh = make_task(access.project), make_task(access.project)
+    rows = [*make_trajectories(access.project, 3, task=busy), *make_trajectories(access.project, 2, task=fresh)]
+    queue = make_queue(access, *rows)
+    job = do(access, "accept", {"task": busy.key})
+    ranks = queue.items.order_by("trajectory").values_list("rank", flat=True)
+    assert list(ranks) == [3, 3, 3, 0, 0]
+    undo(access, job)
+    assert list(ranks.all()) == [0] * 5
+
+
 def test_what_was_decided_since_stays_when_it_is_undone(access: Access, three: list[Trajectory]) -> None:
     job = do(access, "accept")
     decide_trajectory(access, three[2], verdict="reject")

@@ -153,6 +153,7 @@ def test_a_batch_takes_the_same_number_of_statements_however_many_it_holds(
     access: Access, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation.services.bulk_runs.BATCH", 1000)
+    monkeypatch.setattr("curation.services.bulk_runs.QUEUE_BATCH", 1000)
     counts = []
     for number in (2, 12):
         project = owner_access(make_project())
