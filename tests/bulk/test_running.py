@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,7 +22,7 @@ from curation.services.jobs import STALE_AFTER, beat_job, sweep_jobs
 from curation.services.queues import extend_queue, take_next
 from tests.bulk.cast import do, make_queue, start, statuses, tags, undo, work
 from tests.factories import make_member, make_project, make_task, make_trajectories, owner_access
-from webapp.paths import BASE_DIR, socket_folder
+from tests.workers import kill_worker_after
 
 # Accepts the first batch of the action whose id it is given, says so, and then hangs inside the second.
 WORKER = """
@@ -180,20 +176,7 @@ def test_an_action_whose_worker_is_killed_goes_on_from_its_last_batch() -> None:
     access = owner_access(make_project())
     make_trajectories(access.project, 8)
     job = start(access, "accept")
-    name = connection.settings_dict["NAME"]
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "webapp.settings",
-        "DATABASE_URL": f"postgres://whetstone@/{name}?host={socket_folder()}",
-    }
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(job.pk)], cwd=BASE_DIR, env=environment, stdout=subprocess.PIPE
-    )
-    assert worker.stdout is not None
-    assert worker.stdout.readline() == b"3\n"
-    worker.send_signal(signal.SIGKILL)
-    worker.wait(10)
-    worker.stdout.close()
+    kill_worker_after(b"3\n", WORKER, str(job.pk))
     job.refresh_from_db()
     assert (job.state, job.changed, statuses(access).count("accepted")) == (JobState.RUNNING, 3, 3)
     BulkAction.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - 2 * STALE_AFTER)
