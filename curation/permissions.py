@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from curation.models import (
     ApiToken,
     Blob,
+    BulkAction,
     Dataset,
     DatasetVersion,
     Import,
@@ -32,6 +33,7 @@ from curation.models import (
     Review,
     Revision,
     Role,
+    SavedFilter,
     Task,
     Trajectory,
     Upload,
@@ -166,6 +168,14 @@ def get_dataset(access: Access, pk: int) -> Dataset:
 def get_version(access: Access, pk: int) -> DatasetVersion:
     versions = DatasetVersion.objects.filter(dataset__project=access.project).select_related("dataset")
     return _get(versions, pk, "dataset version")
+
+
+def get_bulk_action(access: Access, pk: int) -> BulkAction:
+    return _get(BulkAction.objects.filter(project=access.project).select_related("created_by"), pk, "bulk action")
+
+
+def get_saved_filter(access: Access, pk: int) -> SavedFilter:
+    return _get(SavedFilter.objects.filter(project=access.project), pk, "saved filter")
 
 
 HIDDEN_THREAD = (

@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.urls import include, path
 
 from curation.api import (
+    bulk,
     corrections,
     datasets,
+    filters,
     import_records,
     imports,
     pairs,
@@ -27,6 +29,8 @@ urlpatterns = [
                 *import_records.routes,
                 *imports.routes,
                 *trajectories.routes,
+                *filters.routes,
+                *bulk.routes,
                 *corrections.routes,
                 *remarks.routes,
                 *queues.routes,

@@ -6,11 +6,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from curation.filters import TrajectoryFilter
+from curation.filters import TrajectoryFilter, read_conditions
 from curation.formats.document import Document
-from curation.models import Revision, Trajectory
+from curation.models import BulkAction, Revision, Trajectory
 from curation.permissions import Access, access_project, get_revision, get_trajectory
 from curation.revisions.diff import diff_steps
+from curation.selectors.bulk import list_single_queues, list_tags
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import (
     ORDERS,
@@ -25,6 +26,7 @@ from curation.selectors.trajectories import (
     read_steps,
 )
 from curation.selectors.trajectory_exports import WRITERS
+from curation.views.filters import link_filters
 from curation.views.remarks import thread_context
 
 EXPORT_FORMATS = {name: label for name, (label, _) in WRITERS.items()}
@@ -49,6 +51,11 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
         "order": order,
         "problem": problem,
         "models": list_models(access),
+        "tags": list_tags(access),
+        "queues": list_single_queues(access),
+        "saved_filters": link_filters(access),
+        "conditions": read_conditions(request.GET),
+        "actions": BulkAction.Action.choices,
         "export_formats": EXPORT_FORMATS,
     }
     return render(request, "curation/trajectory_list.html", context)
