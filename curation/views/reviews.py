@@ -18,7 +18,7 @@ from curation.selectors.queues import count_progress, find_draft, find_last_revi
 from curation.selectors.trajectories import list_reviews, list_revisions
 from curation.services.queues import defer_item, release_item, renew_lease, skip_item, take_next
 from curation.services.reviews import LeaseLost, save_draft, submit_review, undo_review
-from curation.views.trajectories import reading_context
+from curation.views.reading import reading_context
 
 
 @require_POST
@@ -54,7 +54,7 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     labels = {label.step_id: label.label for label in draft.step_labels.all()} if draft else {}
     first = next((label.step_id for label in draft.step_labels.all() if label.first_error), None) if draft else None
     context = {
-        **reading_context(trajectory, revision),
+        **reading_context(trajectory, revision, query=request.GET),
         "reservation": reservation,
         "queue": queue,
         "draft": draft,
