@@ -243,11 +243,18 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (now && !currentStep()) goTo(findStep(now), { scroll: null });
   if (above) scroller().scrollTop += chunk.getBoundingClientRect().height - height;
   showLabels();
+  if (wantedStep && chunkOf(wantedStep.number) === chunk) goTo(findStep(wantedStep.number), { scroll: "start" });
+});
+
+// Only now does htmx know the chunk, and what can be unfolded in it.
+document.addEventListener("htmx:afterSettle", (event) => {
+  const chunk = event.target;
+  if (!(chunk instanceof Element) || !chunk.matches(".chunk")) return;
   watch(chunk);
-  if (wantedStep && chunkOf(wantedStep.number) === chunk) {
-    const { number, done } = wantedStep;
-    goToNumber(number, { scroll: "start", done });
-  }
+  if (!wantedStep || chunk !== chunkOf(wantedStep.number)) return;
+  const { number, done } = wantedStep;
+  wantedStep = null;
+  done?.(findStep(number));
 });
 
 // The page knows better than the server what the reviewer chose a moment ago.
@@ -278,6 +285,8 @@ function openAtAddress() {
 }
 
 if (reading) {
+  // htmx would put the attributes of a swapped step back as they were: its style, which our policy forbids, and "now".
+  htmx.config.attributesToSettle = [];
   reserveHeights();
   showLabels();
   // htmx takes up the chunks when the document is ready, after this script.
