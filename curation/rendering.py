@@ -69,7 +69,7 @@ _TURNING = "[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]"
 _NO_TEXT = re.compile(f"{_ESCAPE}|{_CONTROL}")
 _NO_COLOUR = re.compile(f"(?!{_COLOUR})(?:{_ESCAPE}|{_CONTROL})|\x1b(?!\\[[0-9;]*m)")
 _HAS_COLOUR = re.compile(_COLOUR)
-_UNSEEN = re.compile(f"{_CONTROL}|{_TURNING}|\x1b")
+_UNSEEN = re.compile(f"{_CONTROL}|{_TURNING}|\r(?!\n)")
 
 
 def plain_text(text: str) -> str:
@@ -116,14 +116,12 @@ def render_arguments(call: Mapping[str, Any]) -> str:
 
 def show_as_written(text: str) -> str:
     """A text with nothing done to it: what a browser would hide, or obey, is written out as a sign."""
-    return f'<div class="prose written">{escape(_UNSEEN.sub(_write_sign, text))}</div>'
-
-
-def _write_sign(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
+    pieces, end = [], 0
+    for match in _UNSEEN.finditer(text):
+        name = {"\x1b": "ESC", "\r": "CR", "\x00": "NUL"}.get(match[0], f"U+{ord(match[0]):04X}")
+        pieces += [escape(text[end : match.start()]), f'<span class="sign">{name}</span>']
+        end = match.end()
+    return f'<div class="prose written">{"".join(pieces)}{escape(text[end:])}</div>'
 
 
 def _draw_plain(words: str) -> str:

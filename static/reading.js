@@ -40,7 +40,10 @@ function goToNumber(number, { scroll = "nearest", done } = {}) {
   if (number < 1 || number > stepCount) return;
   const step = findStep(number);
   const chunk = chunkOf(number);
-  if (step && !chunk?.dataset.stale) {
+  if (step && chunk?.matches(".htmx-settling")) {
+    wantedStep = { number, done };
+    goTo(step, { scroll });
+  } else if (step && !chunk?.dataset.stale) {
     wantedStep = null;
     goTo(step, { scroll });
     done?.(step);

@@ -136,7 +136,7 @@ def test_text_is_shown_rendered_or_as_it_was_written(page: Page, project: Projec
     expect(third.locator(".ansi31")).to_have_text("FAILED")
     page.keyboard.press("m")
     expect(third).to_contain_text("**look**")
-    expect(third).to_contain_text("␛[1;31mFAILED")
+    expect(third).to_contain_text("ESC[1;31mFAILED")
     expect_current(page, 3)
     page.locator(".map a[href='#step-500']").evaluate("mark => mark.click()")
     expect(page.locator("#step-500 .written").first).to_be_visible()
