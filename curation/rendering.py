@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -18,6 +19,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
+from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import _TokenType
 
@@ -107,11 +109,11 @@ def render_arguments(call: Mapping[str, Any]) -> str:
     """A tool call's arguments as indented JSON; as recorded where they are no JSON object."""
     arguments = call.get("arguments")
     if not isinstance(arguments, dict):
-        return escape(plain_text(str(call.get("arguments_raw", ""))))
+        return _draw_plain(plain_text(str(call.get("arguments_raw", ""))))
     if not arguments:
         return ""
     text = plain_text(json.dumps(arguments, indent=2, ensure_ascii=False))
-    return _highlight(text, "json") if len(text) <= LIMIT else escape(text)
+    return f'<div class="prose">{_highlight(text, "json")}</div>' if len(text) <= LIMIT else _draw_plain(text)
 
 
 def show_as_written(text: str) -> str:
@@ -171,19 +173,26 @@ def _highlight(code: str, language: str) -> str:
 
 
 def _colour_tokens(code: str, language: str) -> Iterator[tuple[str, str]]:
-    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     colour, words = "", ""
-    known: dict[_TokenType, str] = {}
-    for kind, value in lexer.get_tokens(code):
-        if kind not in known:
-            known[kind] = next((name for start, name in COLOURS if str(kind).startswith(start)), "")
-        if known[kind] != colour and value.strip():
+    for kind, value in _lexer_of(language).get_tokens(code):
+        found = _colour_of(kind)
+        if found != colour and value.strip():
             if words:
                 yield colour, words
-            colour, words = known[kind], ""
+            colour, words = found, ""
         words += value
     if words:
         yield colour, words
+
+
+@cache
+def _lexer_of(language: str) -> Lexer:
+    return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+
+
+@cache
+def _colour_of(kind: _TokenType) -> str:
+    return next((name for start, name in COLOURS if str(kind).startswith(start)), "")
 
 
 def _clean(html: str) -> str:

@@ -23,8 +23,8 @@ SELECT part.key, step.number, step.value->>'source',
     CASE part.key
         WHEN 'steps' THEN CASE WHEN step.number BETWEEN %(first)s AND %(last)s THEN step.value END
         WHEN 'subagent_trajectories' THEN (
-            SELECT jsonb_agg(jsonb_build_object('trajectory_id', agent->'trajectory_id', 'name', agent #> '{agent,name}',
-                'step_count', jsonb_array_length(agent->'steps'))) FROM jsonb_array_elements(part.value) AS agent)
+            SELECT jsonb_agg(jsonb_build_object('trajectory_id', one->'trajectory_id', 'name', one #> '{agent,name}',
+                'step_count', jsonb_array_length(one->'steps'))) FROM jsonb_array_elements(part.value) AS one)
         ELSE part.value
     END
 FROM curation_revision, jsonb_each(document) AS part(key, value)
@@ -48,7 +48,8 @@ UNION ALL SELECT 'result-' || result.number - 1, 10000 + result.number, (
 _FIND = f"""
 SELECT step.number, text.part, at, substr(words, greatest(at - 60, 1), least(at - 1, 60)),
     substr(words, at, length(%(words)s::text)), substr(words, at + length(%(words)s::text), 120),
-    (length(words) - length(replace(lower(words), lower(%(words)s::text), ''))) / length(%(words)s::text)
+    (length(lower(words)) - length(replace(lower(words), lower(%(words)s::text), '')))
+        / length(lower(%(words)s::text))
 FROM curation_revision, jsonb_array_elements(document->'steps') WITH ORDINALITY AS step(value, number),
     LATERAL ({_TEXTS}) AS text, strpos(lower(words), lower(%(words)s::text)) AS at
 WHERE id = %(revision)s AND at > 0 ORDER BY step.number, text.place LIMIT %(most)s
@@ -80,7 +81,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Hit:
-    """A text in which words were found: `part` of the step, the first match with what stands around it, and how often."""
+    """A text, `part` of a step, in which words were found: the first match with what is around it, and how often."""
 
     step_id: int
     part: str

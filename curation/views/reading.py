@@ -62,7 +62,8 @@ def trajectory_text(request: HttpRequest, project: str, pk: int) -> HttpResponse
     if step_id and PART.fullmatch(part):
         name, _, number = part.partition("-")
         if name == "message":
-            context["content"] = text_of(read_part(revision, step_id, "message"))
+            parts = read_part(revision, step_id, "message")
+            context["content"] = None if parts is None else text_of(parts)
         elif name == "reasoning":
             context["content"] = read_part(revision, step_id, "reasoning_content")
         elif name == "call":
@@ -112,9 +113,7 @@ def trajectory_raw(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     return response
 
 
-def reading_context(
-    trajectory: Trajectory, revision: Revision, *, query: QueryDict | None = None
-) -> dict[str, object]:
+def reading_context(trajectory: Trajectory, revision: Revision, *, query: QueryDict | None = None) -> dict[str, object]:
     """What parts/reading.html needs. Of the page's own query, `first` opens it at a step, `written` shows bare text."""
     query = query or QueryDict()
     first = start_of_chunk(read_number(query.get("first", ""), default=1))

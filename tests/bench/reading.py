@@ -23,7 +23,7 @@ STEPS = 1000
 TIMES = 20
 OPENINGS = 100
 MEGABYTE = 10**6
-WORDS = "the shelf lamp behind a door opens when agent takes one step and reads what it says in order to go on".split()
+WORDS = ("the", "shelf", "lamp", "behind", "door", "opens", "when", "agent", "takes", "one", "step", "and", "reads")
 CODE = "```python\nfor shelf in shelves:\n    if shelf.holds('lamp'):\n        take(shelf, 'lamp')\n```\n"
 
 
@@ -69,7 +69,7 @@ def server_memory() -> float:
 
 
 def make_wide_trajectory(trajectory: Trajectory) -> Trajectory:
-    """One of STEPS steps and 10 MB: Markdown and code, arguments, and observations of JSON, of a terminal, and plain."""
+    """One of STEPS steps and 10 MB: Markdown with code, arguments, and observations of every kind."""
     chance = random.Random(1)
     document = make_document(*["x"] * (STEPS - 2))
     for number, step in enumerate(document["steps"][2:]):

@@ -7,7 +7,9 @@ from typing import Any
 from curation.models import Project, Revision, Trajectory
 from tests.factories import make_document, make_trajectory
 
-MARKDOWN = "# Plan\n\nI will **look** at `shelf`:\n\n- one\n- two\n\n```python\nfor shelf in shelves:\n    look(shelf)\n```"
+MARKDOWN = (
+    "# Plan\n\nI will **look** at `shelf`:\n\n- one\n- two\n\n```python\nfor shelf in shelves:\n    look(shelf)\n```"
+)
 TERMINAL = "\x1b[1;31mFAILED\x1b[0m 2 tests\n\x1b[32mpassed\x1b[0m 7 tests"
 JSON = '{"shelf": 7, "items": ["lamp", null, true], "price": 38.5}'
 STEPS = 1030
