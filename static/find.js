@@ -1,17 +1,17 @@
 "use strict";
 
 // Find in trajectory: the server lists where words stand; here one hit after another is gone to and marked.
-const findBar = document.getElementById("find");
-const findInput = findBar?.querySelector("input[type=search]");
+function findBar() { return document.getElementById("find"); }
+function findInput() { return document.querySelector("#find input[type=search]"); }
 
 function openFind() {
-  findBar.hidden = false;
-  findInput.focus();
-  findInput.select();
+  findBar().hidden = false;
+  findInput().focus();
+  findInput().select();
 }
 
 function closeFind() {
-  findBar.hidden = true;
+  findBar().hidden = true;
   CSS.highlights?.delete("find");
   document.activeElement?.blur();
 }
@@ -22,9 +22,9 @@ let shownWords = ""; // those that the list answers
 let walkOnceShown = 0;
 
 function walkHits(by) {
-  if (findInput.value !== shownWords) { // Enter came before the list
+  if (findInput().value !== shownWords) { // Enter came before the list
     walkOnceShown = by;
-    htmx.trigger(findInput, "wanted");
+    htmx.trigger(findInput(), "wanted");
     return;
   }
   const hits = allHits();
@@ -51,7 +51,7 @@ function showHit(step, name) {
 
 // Ranges of the words in an element, whichever spans they run across; the browser draws them without any change to it.
 function markWords(part) {
-  const words = findInput.value.toLowerCase();
+  const words = findInput().value.toLowerCase();
   const nodes = [];
   let text = "";
   const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
@@ -87,12 +87,12 @@ function pointAt(nodes, offset, isEnd = false) {
 
 function scrollToRange(range) {
   const { top, bottom } = range.getBoundingClientRect();
-  const floor = findBar.getBoundingClientRect().bottom + 24;
+  const floor = findBar().getBoundingClientRect().bottom + 24;
   if (top < floor || bottom > innerHeight - 40) scroller().scrollTop += top - Math.max(floor, innerHeight / 3);
 }
 
 document.addEventListener("click", (event) => {
-  if (!findBar || !(event.target instanceof Element)) return;
+  if (!(event.target instanceof Element) || !findBar()) return;
   if (event.target.closest("[data-find-open]")) {
     event.preventDefault();
     openFind();
@@ -108,26 +108,24 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// Keys pressed in the bar are its own: none of them is a verdict, or saves.
-findBar?.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  event.stopPropagation();
-  if (event.key === "Escape") {
+// Keys pressed in the bar are its own, before any other listener sees them: none of them is a verdict, or saves.
+window.addEventListener("keydown", (event) => {
+  const bar = findBar();
+  if (!bar || bar.hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+  const inside = event.target instanceof Element && bar.contains(event.target);
+  if (inside) event.stopPropagation();
+  if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
     event.preventDefault();
     closeFind();
-  } else if (event.key === "Enter" && event.target === findInput) {
+  } else if (inside && event.key === "Enter" && event.target === findInput()) {
     event.preventDefault();
     walkHits(event.shiftKey ? -1 : 1);
   }
-});
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && findBar && !findBar.hidden && !document.querySelector("dialog[open]")) closeFind();
-});
-findBar?.addEventListener("submit", (event) => event.preventDefault());
+}, { capture: true });
 
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.id !== "hits") return;
-  shownWords = findInput.value;
+  shownWords = findInput().value;
   const by = walkOnceShown;
   walkOnceShown = 0;
   if (by) walkHits(by);
@@ -137,7 +135,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 document.addEventListener("htmx:afterSettle", (event) => {
   const hit = document.querySelector("#hits a[aria-current]");
   const part = event.target instanceof Element ? event.target.closest("[data-part]") : null;
-  if (!hit || findBar.hidden || !part) return;
+  if (!hit || !part || findBar().hidden) return;
   if (part.dataset.part === hit.dataset.part && part.closest(".step")?.dataset.step === hit.dataset.step) {
     const [first] = markWords(part);
     if (first) scrollToRange(first);

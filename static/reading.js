@@ -1,30 +1,35 @@
 "use strict";
 
 // Reading a trajectory by keyboard: one step is the current one; keys move it, fold it, label it, edit it.
-// Steps come in chunks, each loaded when it is near the window or when a step of it is wanted.
-const reading = document.querySelector(".reading");
-const stepCount = Number(reading?.dataset.count || 0);
+// Steps come in chunks, each loaded when it is near the window or when a step of it is wanted. The whole reading may be
+// exchanged for the next item's: nothing of it is kept in a name.
 let wantedStep = null; // { number, done }: where to go once its chunk is there
 
+function reading() { return document.querySelector(".reading"); }
+function countSteps() { return Number(reading()?.dataset.count || 0); }
 function allSteps() { return [...document.querySelectorAll(".step[data-step]")]; }
 function currentStep() { return document.querySelector(".step.now"); }
 function currentNumber() { return Number(currentStep()?.dataset.step || 0); }
 function findStep(number) { return document.getElementById(`step-${number}`); }
-function findMark(number) { return reading?.querySelector(`.map a[href="#step-${number}"]`); }
+function findMark(number) { return document.querySelector(`.map a[href="#step-${number}"]`); }
 function allChunks() { return [...document.querySelectorAll(".chunk")]; }
 function chunkOf(number) {
   return allChunks().find((chunk) => Number(chunk.dataset.first) <= number && number <= Number(chunk.dataset.last));
 }
 
 // What scrolls: the column beside the panel, or on a narrow screen the page.
-function scroller() { return reading.scrollHeight > reading.clientHeight + 1 ? reading : document.scrollingElement; }
-function windowTop() { return scroller() === reading ? reading.getBoundingClientRect().top : 0; }
+function scroller() {
+  const column = reading();
+  const scrolls = getComputedStyle(column).overflowY !== "visible";
+  return scrolls ? column : document.scrollingElement;
+}
+function windowTop() { return scroller() === reading() ? reading().getBoundingClientRect().top : 0; }
 
 function goTo(step, { scroll = "nearest" } = {}) {
   if (!step) return;
   currentStep()?.classList.remove("now");
   step.classList.add("now");
-  reading.querySelector(".map a.now")?.classList.remove("now");
+  document.querySelector(".map a.now")?.classList.remove("now");
   const mark = findMark(step.dataset.step);
   if (mark) {
     mark.classList.add("now");
@@ -37,7 +42,7 @@ function goTo(step, { scroll = "nearest" } = {}) {
 
 // Goes to a step whether it is loaded or not; `done` is called with it.
 function goToNumber(number, { scroll = "nearest", done } = {}) {
-  if (number < 1 || number > stepCount) return;
+  if (number < 1 || number > countSteps()) return;
   const step = findStep(number);
   const chunk = chunkOf(number);
   if (step && chunk?.matches(".htmx-settling")) {
@@ -56,7 +61,7 @@ function goToNumber(number, { scroll = "nearest", done } = {}) {
 
 function move(by) {
   const from = wantedStep?.number || currentNumber();
-  goToNumber(Math.min(stepCount, Math.max(1, from + by)));
+  goToNumber(Math.min(countSteps(), Math.max(1, from + by)));
 }
 
 // The next mark of an error or a label; a label of "correct" or "neutral" is one too.
@@ -88,7 +93,8 @@ const WORDS = { correct: "correct", neutral: "neutral", wrong: "wrong", first: "
 
 function showLabels() {
   const labels = new Map();
-  const fields = reading ? readFields(reading) : new Map();
+  const page = reading();
+  const fields = page ? readFields(page) : new Map();
   for (const [name, value] of fields) {
     const number = /^label-(\d+)$/.exec(name)?.[1];
     if (number && SIGNS[value]) labels.set(number, value);
@@ -113,7 +119,7 @@ function showLabels() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !reading) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !reading()) return;
   if (document.querySelector("dialog[open]") || isTyping(event.target)) return;
   const step = currentStep();
   const actions = {
@@ -127,13 +133,14 @@ document.addEventListener("keydown", (event) => {
   actions[event.key]();
 });
 
-reading?.addEventListener("click", (event) => {
+document.addEventListener("click", (event) => {
+  if (!(event.target instanceof Element) || !event.target.closest(".reading")) return;
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
   const link = event.target.closest("a[href^='#']");
   if (link?.hash.startsWith("#step-")) {
     event.preventDefault();
     goToNumber(Number(link.hash.slice(6)), { scroll: "start" });
-    history.replaceState(null, "", link.hash);
+    history.replaceState(history.state, "", link.hash);
     return;
   }
   if (link?.hash.startsWith("#subagent-")) {
@@ -154,9 +161,9 @@ reading?.addEventListener("click", (event) => {
 
 document.addEventListener("change", (event) => {
   const field = event.target;
-  if (field.getAttribute?.("form") !== "answer" || !reading?.contains(field)) return;
+  if (field.getAttribute?.("form") !== "answer" || !field.closest(".reading")) return;
   if (field.name === "first_error") {
-    for (const hidden of reading.querySelectorAll("input[type=hidden][name=first_error]")) hidden.remove();
+    for (const hidden of reading().querySelectorAll("input[type=hidden][name=first_error]")) hidden.remove();
   }
   showLabels();
 });
@@ -175,14 +182,15 @@ document.addEventListener("mousedown", (event) => {
 
 // Rendered, or as it was written: chunks that are there already are loaded again when they are seen.
 function switchWritten(link) {
-  const written = !("written" in reading.dataset);
-  if (written) reading.dataset.written = "";
-  else delete reading.dataset.written;
+  const { dataset } = reading();
+  const written = !("written" in dataset);
+  if (written) dataset.written = "";
+  else delete dataset.written;
   link.firstChild.textContent = written ? "as written " : "rendered ";
   const address = new URL(location.href);
   if (written) address.searchParams.set("written", "1");
   else address.searchParams.delete("written");
-  history.replaceState(null, "", address);
+  history.replaceState(history.state, "", address);
   for (const chunk of allChunks()) {
     if ("loaded" in chunk.dataset) chunk.dataset.stale = "1";
     watch(chunk);
@@ -232,7 +240,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   before = {
     above, height, focused, now: currentNumber(),
     fields: readFields(chunk),
-    first: readFields(reading).get("first_error"),
+    first: readFields(reading()).get("first_error"),
   };
 });
 
@@ -267,7 +275,7 @@ function restoreFields(chunk, fields, first) {
     if (["radio", "checkbox"].includes(field.type)) field.checked = chosen === field.value;
     else if (chosen !== undefined) field.value = chosen;
   }
-  for (const radio of reading.querySelectorAll("input[type=radio][name=first_error]")) {
+  for (const radio of reading().querySelectorAll("input[type=radio][name=first_error]")) {
     if (radio.value === first) radio.checked = true;
   }
 }
@@ -278,7 +286,6 @@ function showLease() {
     lease.textContent = minutes > 0 ? `yours for ${minutes} min` : "your hold ran out";
   }
 }
-showLease();
 setInterval(showLease, 20000);
 
 function openAtAddress() {
@@ -287,12 +294,22 @@ function openAtAddress() {
   else if (!currentStep()) goTo(document.querySelector(".step[data-source=agent]"), { scroll: null });
 }
 
-if (reading) {
-  // htmx would put the attributes of a swapped step back as they were: its style, which our policy forbids, and "now".
-  htmx.config.attributesToSettle = [];
+// When the document is ready, and whenever the next item took its place.
+function openReading() {
+  const page = reading();
+  if (!page || page.dataset.open) return;
+  page.dataset.open = "1";
+  wantedStep = before = null;
   reserveHeights();
   showLabels();
-  // htmx takes up the chunks when the document is ready, after this script.
-  document.addEventListener("DOMContentLoaded", () => { openAtAddress(); allChunks().forEach(watch); });
-  addEventListener("hashchange", openAtAddress);
+  showLease();
+  openAtAddress();
+  allChunks().forEach(watch);
 }
+
+// htmx would put the attributes of a swapped step back as they were: its style, which our policy forbids, and "now".
+htmx.config.attributesToSettle = [];
+// htmx takes up the page when the document is ready, after this script.
+document.addEventListener("DOMContentLoaded", openReading);
+document.addEventListener("htmx:afterSettle", openReading);
+addEventListener("hashchange", () => { if (reading()) openAtAddress(); });

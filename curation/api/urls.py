@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import datasets, import_records, imports, pairs, projects, queues, trajectories
+from curation.api import (
+    corrections,
+    datasets,
+    import_records,
+    imports,
+    pairs,
+    projects,
+    queues,
+    remarks,
+    reservations,
+    trajectories,
+)
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -16,7 +27,10 @@ urlpatterns = [
                 *import_records.routes,
                 *imports.routes,
                 *trajectories.routes,
+                *corrections.routes,
+                *remarks.routes,
                 *queues.routes,
+                *reservations.routes,
                 *pairs.routes,
                 *datasets.routes,
             ]

@@ -14,8 +14,9 @@ from curation.difficulty import band_of, bands_disagree, combine_band
 from curation.formats.atif import subagent_steps
 from curation.formats.document import text_of
 from curation.models import Revision, Task, Trajectory
+from curation.models.review import FailureMode
 from curation.permissions import Access, access_project, get_reservation, get_revision, get_trajectory
-from curation.selectors.queues import find_draft
+from curation.selectors.drafts import read_draft
 from curation.selectors.reading import MOST_HITS, find_in_steps, read_opening, read_part, read_subagent
 from curation.selectors.trajectories import STEPS_AT_ONCE, read_steps
 
@@ -37,7 +38,7 @@ def trajectory_steps(request: HttpRequest, project: str, pk: int) -> HttpRespons
         "revision": revision,
         "can_edit": access.is_curator and revision.number == trajectory.head_number,
         **_written(request.GET),
-        **_review_context(access, trajectory, request.GET.get("reviewing", "")),
+        **_review_context(access, revision, request.GET.get("reviewing", "")),
     }
     path = request.GET.get("subagent", "")
     if path:
@@ -90,7 +91,7 @@ def trajectory_find(request: HttpRequest, project: str, pk: int) -> HttpResponse
         "hits": find_in_steps(revision, words),
         "most": MOST_HITS,
         "back": reverse("curation:trajectory-detail", args=[project, pk]),
-        **_review_context(access, trajectory, request.GET.get("reviewing", "")),
+        **_review_context(access, revision, request.GET.get("reviewing", "")),
     }
     if context["reviewing"]:
         context["back"] = reverse("curation:queue-review", args=[project, context["reviewing"]])
@@ -190,19 +191,20 @@ def _written(query: QueryDict) -> dict[str, bool]:
     return {"written": "written" in query}
 
 
-def _review_context(access: Access, trajectory: Trajectory, wanted: str) -> dict[str, Any]:
-    """What a reviewer's page needs besides: `wanted` is their hold on this trajectory, empty outside a review."""
+def _review_context(access: Access, revision: Revision, wanted: str) -> dict[str, Any]:
+    """What a reviewer's page needs besides: `wanted` is their hold on the trajectory, empty outside a review."""
     if not wanted:
-        return {"reviewing": "", "labels": {}, "first_error": None, "blind": False}
+        return {"reviewing": "", "blind": False}
     reservation = get_reservation(access, read_number(wanted, default=0))
-    if reservation.reviewer_id != access.user.pk or reservation.item.trajectory_id != trajectory.pk:
+    if reservation.reviewer_id != access.user.pk or reservation.item.trajectory_id != revision.trajectory_id:
         raise Http404("This item is somebody else's.")
-    draft = find_draft(reservation)
-    labels = list(draft.step_labels.all()) if draft else []
+    draft = read_draft(reservation, revision)
     return {
         "reviewing": reservation.pk,
-        "labels": {label.step_id: label.label for label in labels},
-        "first_error": next((label.step_id for label in labels if label.first_error), None),
+        "labels": draft.labels,
+        "modes": draft.modes,
+        "first_error": draft.first_error,
+        "failure_modes": FailureMode.choices,
         "blind": reservation.item.queue.blind,
         "can_edit": True,
     }

@@ -21,6 +21,7 @@ from curation.selectors.trajectories import (
 )
 from curation.selectors.trajectory_exports import WRITERS
 from curation.views.reading import choose_revision, read_number, reading_context
+from curation.views.remarks import thread_context
 
 EXPORT_FORMATS = {name: label for name, (label, _) in WRITERS.items()}
 
@@ -56,6 +57,7 @@ def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
     revision = choose_revision(request, access, trajectory)
     context = {
         **reading_context(trajectory, revision, query=request.GET),
+        **thread_context(access, trajectory),
         "revisions": list_revisions(trajectory),
         "reviews": list_reviews(access, trajectory),
         "attempts": list_attempts(trajectory),

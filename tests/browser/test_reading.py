@@ -11,11 +11,11 @@ from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from curation.models import Project, Reservation, Review, StepLabel, Trajectory
+from curation.models import Project, Reservation, StepLabel, Trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, save_draft
 from tests.bench.reviewing import sign_in
-from tests.factories import make_project, make_user, owner_access
+from tests.factories import make_project, make_task, make_trajectory, make_user, owner_access
 from tests.trajectories.long import ERRORS, LONG_NEEDLE, LONG_STEP, NEEDLE, NEEDLE_STEP, make_long_trajectory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
@@ -180,21 +180,60 @@ def test_labels_are_marked_in_the_map_and_none_is_lost_for_not_being_loaded(page
     expect_labels(held, {3: "correct", ERRORS[0]: "wrong", 900: "wrong", 1010: "correct"}, first_error=ERRORS[0])
 
 
+def test_the_next_item_is_read_as_the_first_one_was(page: Page, project: Project) -> None:
+    access = owner_access(project)
+    make_trajectory(project, "look", task=make_task(project))
+    queue = create_queue(access, name="Two", trajectories=Trajectory.objects.order_by("-pk"))
+    held = take_next(access, queue)
+    assert held is not None
+    first_is_long = held.item.trajectory_id == Trajectory.objects.earliest("pk").pk
+    page.goto(reverse("curation:queue-review", args=[project.slug, held.pk]))
+    if first_is_long:
+        expect_current(page, 3)
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: f"/{held.pk}/" not in url)
+    expect(page.locator(".step.now")).to_have_attribute("data-step", "3")
+    page.keyboard.press("/")
+    page.keyboard.type("I will look" if first_is_long else NEEDLE)
+    page.keyboard.press("Enter")
+    expect_current(page, 3 if first_is_long else NEEDLE_STEP)
+
+
+def test_what_went_wrong_at_a_step_is_asked_where_it_is_wrong(page: Page, project: Project) -> None:
+    access = owner_access(project)
+    held = take_next(access, create_queue(access, name="Long", trajectories=Trajectory.objects.all()))
+    assert held is not None
+    page.goto(reverse("curation:queue-review", args=[project.slug, held.pk]))
+    mode = page.get_by_label("What went wrong at step 3")
+    expect(mode).to_be_hidden()
+    label(page, 3, "wrong")
+    mode.select_option("loop")
+    expect_labels(held, {3: "wrong"})
+    for _ in range(50):
+        if StepLabel.objects.get(step_id=3).failure_mode:
+            break
+        threading.Event().wait(0.1)
+    assert StepLabel.objects.get(step_id=3).failure_mode == "loop"
+    page.keyboard.press("m")
+    expect(page.locator("#step-3 .written").first).to_be_visible()
+    expect(mode).to_have_value("loop")
+
+
 def label(page: Page, number: int, value: str) -> None:
     page.locator(f"#step-{number} input[value={value}]").check()
 
 
-def expect_labels(held: Reservation, labels: dict[int, str], *, first_error: int) -> None:
+def expect_labels(held: Reservation, labels: dict[int, str], *, first_error: int | None = None) -> None:
     """Waits until the draft says so."""
-    draft = Review.objects.get(item=held.item_id)
+    wanted = {(step, kind, step == first_error) for step, kind in labels.items()}
     for _ in range(50):
-        found = {one.step_id: one for one in StepLabel.objects.filter(review=draft)}
-        kept = {step: one.label for step, one in found.items()}
-        if kept == labels and found[first_error].first_error:
-            return
+        found = StepLabel.objects.filter(review__item=held.item_id)
+        kept = set(found.values_list("step_id", "label", "first_error"))
+        if kept == wanted:
+            break
         threading.Event().wait(0.1)
-    assert kept == labels
-    assert found[first_error].first_error
+    assert kept == wanted
 
 
 @pytest.mark.parametrize("width", [1280, 390])

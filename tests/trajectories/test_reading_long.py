@@ -79,7 +79,7 @@ def test_reading_takes_few_queries_and_never_the_whole_document(
     trajectory = make_long_trajectory(make_project())
     client = client_of(trajectory.project)
     asked: list[tuple[str, dict[str, str | int], int]] = [
-        ("detail", {}, 11),
+        ("detail", {}, 12),
         ("steps", {"first": 681}, 6),
         ("find", {"q": NEEDLE}, 8),
     ]
@@ -197,7 +197,7 @@ def test_another_projects_trajectory_is_not_found() -> None:
     other = make_project()
     for name in ("steps", "text", "find"):
         place = reverse(f"curation:trajectory-{name}", args=[other.slug, trajectory.pk])
-        assert client_of(other).get(place, {"q": "x", "step": 1, "part": "message"}).status_code == 404
+        assert client_of(other).get(place, {"q": "x", "step": "1", "part": "message"}).status_code == 404
     place = reverse("curation:revision-compare", args=[other.slug, trajectory.pk])
     assert client_of(other).get(place).status_code == 404
 

@@ -20,7 +20,10 @@ from curation.rendering import (
 )
 
 RENDERERS = [render_message, render_output, show_as_written, lambda text: render_arguments({"arguments": {"a": text}})]
-HARMLESS_TAGS = set("p br hr em strong s code pre blockquote ul ol li a span div table thead tbody tr th td".split())
+HARMLESS_TAGS = {
+    *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "span", "div"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
 
 
 class Reader(HTMLParser):
