@@ -176,6 +176,7 @@ def test_labels_are_marked_in_the_map_and_none_is_lost_for_not_being_loaded(page
     expect(page.locator(".map a[data-label=first]")).to_have_attribute("href", f"#step-{ERRORS[0]}")
     page.keyboard.press("m")
     expect(page.locator("#step-900 .written").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight"), "the page scrolls, not the column"
     expect(page.locator("#step-900 input[value=wrong]")).to_be_checked()
     expect_labels(held, {3: "correct", ERRORS[0]: "wrong", 900: "wrong", 1010: "correct"}, first_error=ERRORS[0])
 
@@ -205,7 +206,7 @@ def test_what_went_wrong_at_a_step_is_asked_where_it_is_wrong(page: Page, projec
     held = take_next(access, create_queue(access, name="Long", trajectories=Trajectory.objects.all()))
     assert held is not None
     page.goto(reverse("curation:queue-review", args=[project.slug, held.pk]))
-    mode = page.get_by_label("What went wrong at step 3")
+    mode = page.get_by_label("What went wrong at step 3", exact=True)
     expect(mode).to_be_hidden()
     label(page, 3, "wrong")
     mode.select_option("loop")
