@@ -72,6 +72,13 @@ def is_fetched(length: int) -> bool:
     return length > FETCHED_FROM
 
 
+@register.filter
+def within(values: Mapping[int, str] | None, chunk: Mapping[str, int]) -> list[tuple[int, str]]:
+    """What a draft holds, by step, for the steps of a chunk."""
+    first, last = chunk["first"], chunk["last"]
+    return [(step, value) for step, value in (values or {}).items() if value and first <= step <= last]
+
+
 @register.simple_tag
 def minimap(marks: Iterable[StepMark]) -> SafeString:
     """A link for each step; a thousand of them are too many for a template's own loop, or for one escape each."""

@@ -30,9 +30,7 @@ TELLING_KEYS = ("model_name", "metrics", "extra")
 @require_GET
 def trajectory_steps(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """The steps of a chunk, or of a subagent, fetched as they are scrolled or jumped to."""
-    access = access_project(request, project)
-    trajectory = get_trajectory(access, pk)
-    revision = choose_revision(request, access, trajectory)
+    access, trajectory, revision = open_revision(request, project, pk)
     context = {
         "trajectory": trajectory,
         "revision": revision,
@@ -55,9 +53,7 @@ def trajectory_steps(request: HttpRequest, project: str, pk: int) -> HttpRespons
 @require_GET
 def trajectory_text(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """One text of a step in full, fetched when it is unfolded."""
-    access = access_project(request, project)
-    trajectory = get_trajectory(access, pk)
-    revision = choose_revision(request, access, trajectory)
+    _, _, revision = open_revision(request, project, pk)
     step_id, part = read_number(request.GET.get("step", ""), default=0), request.GET.get("part", "")
     context = {"kind": "message", "content": None, **_written(request.GET)}
     if step_id and PART.fullmatch(part):
@@ -80,9 +76,7 @@ def trajectory_text(request: HttpRequest, project: str, pk: int) -> HttpResponse
 @require_GET
 def trajectory_find(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """Where words stand in the steps of a revision: a list for the page that is open, or a page of its own."""
-    access = access_project(request, project)
-    trajectory = get_trajectory(access, pk)
-    revision = choose_revision(request, access, trajectory)
+    access, trajectory, revision = open_revision(request, project, pk)
     words = request.GET.get("q", "")[:MOST_WORDS]
     context = {
         "trajectory": trajectory,
@@ -102,9 +96,7 @@ def trajectory_find(request: HttpRequest, project: str, pk: int) -> HttpResponse
 @require_GET
 def trajectory_raw(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """A revision's document; with `blind`, its steps alone, without what would tell how it went and whose it is."""
-    access = access_project(request, project)
-    trajectory = get_trajectory(access, pk)
-    revision = choose_revision(request, access, trajectory)
+    _, trajectory, revision = open_revision(request, project, pk)
     document: dict[str, Any] = revision.document
     if "blind" in request.GET:
         steps = [{key: step[key] for key in step if key not in TELLING_KEYS} for step in document["steps"]]
@@ -151,10 +143,12 @@ def describe_difficulty(task: Task) -> dict[str, Any]:
     }
 
 
-def choose_revision(request: HttpRequest, access: Access, trajectory: Trajectory) -> Revision:
-    """The revision that the address names, else the newest."""
+def open_revision(request: HttpRequest, project: str, pk: int) -> tuple[Access, Trajectory, Revision]:
+    """A trajectory of the caller's project, and the revision of it that the address names, else the newest."""
+    access = access_project(request, project)
+    trajectory = get_trajectory(access, pk)
     number = read_number(request.GET.get("revision", ""), default=trajectory.head_number)
-    return get_revision(access, trajectory, number)
+    return access, trajectory, get_revision(access, trajectory, number)
 
 
 def read_number(text: str, *, default: int) -> int:

@@ -20,7 +20,7 @@ from curation.selectors.trajectories import (
     list_trajectories,
 )
 from curation.selectors.trajectory_exports import WRITERS
-from curation.views.reading import choose_revision, read_number, reading_context
+from curation.views.reading import open_revision, read_number, reading_context
 from curation.views.remarks import thread_context
 
 EXPORT_FORMATS = {name: label for name, (label, _) in WRITERS.items()}
@@ -52,9 +52,7 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
 
 @require_GET
 def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    access = access_project(request, project)
-    trajectory = get_trajectory(access, pk)
-    revision = choose_revision(request, access, trajectory)
+    access, trajectory, revision = open_revision(request, project, pk)
     context = {
         **reading_context(trajectory, revision, query=request.GET),
         **thread_context(access, trajectory),
