@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from celery.contrib.django.task import DjangoTask
 
-from curation.services import datasets, import_runs, uploads
+from curation.services import datasets, import_runs, pair_proposals, uploads
 
 
 @shared_task(base=DjangoTask)
@@ -21,3 +21,8 @@ def fetch_upload(pk: int) -> None:
 @shared_task(base=DjangoTask)
 def freeze_version(pk: int) -> None:
     datasets.freeze_version(pk)
+
+
+@shared_task(base=DjangoTask)
+def search_pairs(pk: int) -> None:
+    pair_proposals.run_search(pk)

@@ -16,7 +16,14 @@ from curation.revisions.edits import (
     apply_edit,
     apply_edits,
 )
-from curation.revisions.pairs import PairError, shared_prefix, split_pair_messages
+from curation.revisions.pairs import (
+    PairError,
+    PairMeasure,
+    count_agent_characters,
+    measure_pair,
+    shared_prefix,
+    split_pair_messages,
+)
 
 __all__ = [
     "DeleteStep",
@@ -28,14 +35,17 @@ __all__ = [
     "NewToolCall",
     "ObservationEdit",
     "PairError",
+    "PairMeasure",
     "Segment",
     "StepDiff",
     "ToolCallEdit",
     "TruncateAfter",
     "apply_edit",
     "apply_edits",
+    "count_agent_characters",
     "diff_steps",
     "diff_words",
+    "measure_pair",
     "shared_prefix",
     "split_pair_messages",
 ]

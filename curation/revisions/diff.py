@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from curation.formats.document import Document, Step, text_of
 
@@ -50,7 +50,7 @@ def diff_steps(old: Document, new: Document) -> list[StepDiff]:
         if operation == "equal":
             diffs += [StepDiff("same", i + 1, j + 1) for i, j in zip(range(i1, i2), range(j1, j2), strict=True)]
             continue
-        for i, j in _align(before[i1:i2], after[j1:j2]):
+        for i, j in align_by_likeness(before[i1:i2], after[j1:j2]):
             diffs.append(
                 _compare(
                     before[i1 + i] if i is not None else None,
@@ -117,8 +117,17 @@ def _compare(before: _Texts | None, after: _Texts | None, *, old: int | None, ne
     return StepDiff(kind, old, new, fields)
 
 
-def _align(before: Sequence[_Texts], after: Sequence[_Texts]) -> list[tuple[int | None, int | None]]:
-    """Pairs of indices in order, the likest steps together; None on the side that has no partner."""
+class Alike(Protocol):
+    """Something that tells how like another of its kind it is: 0 for what never stands together."""
+
+    def likeness(self, other: Any, /) -> float: ...
+
+
+def align_by_likeness(before: Sequence[Alike], after: Sequence[Alike]) -> list[tuple[int | None, int | None]]:
+    """Pairs of indices in order, the likest together; None on the side that has no partner.
+
+    Where there are too many to compare, nothing has a partner.
+    """
     if len(before) * len(after) > _MAX_ALIGNED:
         return [(i, None) for i in range(len(before))] + [(None, j) for j in range(len(after))]
     best = [[0.0] * (len(after) + 1) for _ in range(len(before) + 1)]

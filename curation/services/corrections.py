@@ -15,7 +15,7 @@ from curation.revisions.diff import StepDiff, diff_steps
 from curation.revisions.edits import Edit, EditError, apply_edit
 from curation.services.audit import record_action
 from curation.services.import_batches import count_characters
-from curation.services.pairs import propose_correction_pair
+from curation.services.pair_proposals import propose_correction_pair
 
 _EDITS: TypeAdapter[Edit] = TypeAdapter(Edit)
 

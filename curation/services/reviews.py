@@ -64,7 +64,7 @@ def submit_review(access: Access, reservation: Reservation, answer: Answer) -> R
         if current.state == Reservation.State.DONE:
             return Review.objects.get(item_id=current.item_id, reviewer=access.user)
         review = _write_review(access, reservation, answer)
-        if current.state != Reservation.State.HELD and not _hold_again(current):
+        if current.state != Reservation.State.HELD and not hold_again(current):
             lost = current
         else:
             Reservation.objects.filter(pk=current.pk).update(state=Reservation.State.DONE)
@@ -72,7 +72,7 @@ def submit_review(access: Access, reservation: Reservation, answer: Answer) -> R
             review.refresh_from_db()
             settle_trajectories(access.project, [review.trajectory_id])
     if lost is not None:
-        raise LeaseLost(_tell_who_has_it(lost))
+        raise LeaseLost(tell_who_has_it(lost))
     return review
 
 
@@ -119,7 +119,7 @@ def _write_review(access: Access, reservation: Reservation, answer: Answer) -> R
     return review
 
 
-def _hold_again(reservation: Reservation) -> bool:
+def hold_again(reservation: Reservation) -> bool:
     """Take back a hold that ran out or was released, where its slot and its reviewer are still free."""
     if reservation.state != Reservation.State.RELEASED:
         return False
@@ -131,7 +131,8 @@ def _hold_again(reservation: Reservation) -> bool:
     return True
 
 
-def _tell_who_has_it(reservation: Reservation) -> str:
+def tell_who_has_it(reservation: Reservation) -> str:
+    """Why an answer to an item did not count, for the one who gave it."""
     others = Reservation.objects.filter(
         item_id=reservation.item_id, state__in=[Reservation.State.HELD, Reservation.State.DONE]
     ).exclude(reviewer_id=reservation.reviewer_id)

@@ -8,7 +8,8 @@ from django.urls import reverse
 
 from curation.models import Judgement, PreferencePair, Project, Role
 from curation.permissions import Access
-from curation.services.pairs import choose_sides, propose_pairs
+from curation.services.pair_proposals import propose_pairs
+from curation.services.pairs import choose_sides
 from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db
