@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import datasets, import_records, imports, pairs, projects, queues, trajectories
+from curation.api import datasets, import_records, imports, judgements, pairs, projects, queues, trajectories
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -18,6 +18,7 @@ urlpatterns = [
                 *trajectories.routes,
                 *queues.routes,
                 *pairs.routes,
+                *judgements.routes,
                 *datasets.routes,
             ]
         ),

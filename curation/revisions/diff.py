@@ -139,15 +139,16 @@ def align_by_likeness(before: Sequence[Alike], after: Sequence[Alike]) -> list[t
     pairs: list[tuple[int | None, int | None]] = []
     i = j = 0
     while i < len(before) and j < len(after):
-        if best[i][j] == best[i + 1][j]:
-            pairs.append((i, None))
-            i += 1
-        elif best[i][j] == best[i][j + 1]:
-            pairs.append((None, j))
-            j += 1
-        else:
+        likeness = before[i].likeness(after[j])
+        if likeness and best[i][j] == best[i + 1][j + 1] + likeness:  # of equally good places, the first
             pairs.append((i, j))
             i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            pairs.append((i, None))
+            i += 1
+        else:
+            pairs.append((None, j))
+            j += 1
     pairs += [(left, None) for left in range(i, len(before))]
     pairs += [(None, right) for right in range(j, len(after))]
     return pairs

@@ -5,6 +5,7 @@ from django.test import Client
 
 from curation.models import PreferencePair, Project, Role
 from curation.permissions import Access
+from curation.services.pair_proposals import run_search
 from curation.services.tokens import create_token
 from tests.factories import make_member, make_project
 from tests.pairs.test_pair_pages import make_pairs
@@ -31,7 +32,11 @@ def test_a_pair_is_proposed_read_blind_and_judged() -> None:
     curator, reviewer = make_member(project, Role.CURATOR), make_member(project, Role.REVIEWER)
     make_pairs(project)
     PreferencePair.objects.all().delete()
-    assert post(call(curator), address(project, "propose/"), {}) == (200, {"tasks": 1, "proposed": 1, "unusable": {}})
+    status, search = post(call(curator), address(project, "propose/"), {})
+    assert (status, search["state"]) == (202, "queued")
+    run_search(int(str(search["id"])))
+    search = call(curator).get(address(project, f"searches/{search['id']}/")).json()
+    assert (search["state"], search["progress"], search["proposed"], search["unusable"]) == ("done", 1, 1, {})
     client = call(reviewer)
     (row,) = client.get(address(project)).json()["results"]
     assert (row["status"], row["chosen"], row["rejected"]) == ("proposed", None, None)
