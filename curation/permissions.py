@@ -146,7 +146,8 @@ def get_queue(access: Access, pk: int) -> Queue:
 
 def get_reservation(access: Access, pk: int) -> Reservation:
     reservations = Reservation.objects.filter(item__queue__project=access.project)
-    return _get(reservations.select_related("item__queue", "item__trajectory"), pk, "reservation")
+    item = ("item__queue__rubric", "item__trajectory__task", "item__pair")
+    return _get(reservations.select_related(*item), pk, "reservation")
 
 
 def get_pair(access: Access, pk: int) -> PreferencePair:

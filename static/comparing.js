@@ -53,15 +53,4 @@ duel.addEventListener("toggle", (event) => {
   if (partner && partner.open !== event.target.open) partner.open = event.target.open;
 }, true);  // toggle does not bubble
 
-// Time at work: seconds in which the page was in view and somebody had touched it within the last minute.
-const IDLE_AFTER = 60_000;
-let touched = Date.now();
-for (const kind of ["keydown", "pointermove", "pointerdown", "scroll", "wheel"]) {
-  addEventListener(kind, () => { touched = Date.now(); }, { passive: true, capture: true });
-}
-setInterval(() => {
-  const seconds = document.querySelector("[data-seconds]");
-  if (seconds && !document.hidden && Date.now() - touched < IDLE_AFTER) seconds.value = Number(seconds.value) + 1;
-}, 1000);
-
 goToRow(allRows()[0], { scroll: false });

@@ -193,6 +193,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "ENUM_NAME_OVERRIDES": {
         "JobState": "curation.models.job.JobState",
+        "FailureMode": "curation.models.review.FailureMode",
         "ReservationState": "curation.models.queue.Reservation.State",
     },
 }

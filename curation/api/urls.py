@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import datasets, import_records, imports, judgements, pairs, projects, queues, trajectories
+from curation.api import (
+    datasets,
+    import_records,
+    imports,
+    judgements,
+    pairs,
+    projects,
+    queues,
+    reservations,
+    trajectories,
+)
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -17,6 +27,7 @@ urlpatterns = [
                 *imports.routes,
                 *trajectories.routes,
                 *queues.routes,
+                *reservations.routes,
                 *pairs.routes,
                 *judgements.routes,
                 *datasets.routes,

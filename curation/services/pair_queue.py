@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.db import transaction
 
 from curation.models import Judgement, PreferencePair, Reservation, Role
 from curation.permissions import Access
 from curation.services.pairs import PairAnswer, record_judgement
-from curation.services.reviews import LeaseLost, hold_again, tell_who_has_it
+from curation.services.reviews import LeaseLost, hold_again, seconds_since, tell_who_has_it
 
 HELD, DONE = Reservation.State.HELD, Reservation.State.DONE
 
@@ -30,5 +32,6 @@ def submit_judgement(access: Access, reservation: Reservation, given: PairAnswer
             lost = current
         else:
             Reservation.objects.filter(pk=current.pk).update(state=DONE)
-            return record_judgement(access, pair, given, item=current.item)
+            spent = min(given.seconds, seconds_since(current))
+            return record_judgement(access, pair, replace(given, seconds=spent), item=current.item)
     raise LeaseLost(tell_who_has_it(lost))

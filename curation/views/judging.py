@@ -33,6 +33,7 @@ from curation.services.reviews import LeaseLost
 KEYS = dict(zip(Judgement.Answer.values, ["1", "2", "3", "4", "5", "6", "7", "0"], strict=True))
 DRAFTS = "judgements"
 """Where the session keeps what was typed and did not count yet, by pair."""
+TYPED = ("answer", "reason", "seconds")
 MOST_DRAFTS = 20
 
 
@@ -154,7 +155,7 @@ def _undo(request: HttpRequest, access: Access, queue: Queue | None) -> HttpResp
     except ValueError as error:
         messages.warning(request, str(error))
         return redirect("curation:pair-judge", slug, pk)
-    _keep_draft(request, pk, {"answer": judgement.answer, "reason": judgement.reason})
+    _keep_draft(request, pk, {name: getattr(judgement, name) for name in TYPED})
     messages.success(request, f"Your judgement of pair {pk} was taken back; here is what you had answered.")
     if reservation is not None:
         return redirect("curation:queue-judge", slug, reservation.pk)
@@ -188,7 +189,7 @@ def _read_answer(request: HttpRequest, pair: PreferencePair) -> PairAnswer:
 
 def _keep_draft(request: HttpRequest, pair_id: int, posted: dict[str, Any]) -> None:
     drafts = {key: draft for key, draft in request.session.get(DRAFTS, {}).items() if key != str(pair_id)}
-    drafts[str(pair_id)] = {name: str(posted.get(name, ""))[:5000] for name in ("answer", "reason")}
+    drafts[str(pair_id)] = {name: str(posted.get(name, ""))[:5000] for name in TYPED}
     request.session[DRAFTS] = dict(list(drafts.items())[-MOST_DRAFTS:])
 
 
@@ -200,7 +201,7 @@ def _drop_draft(request: HttpRequest, pair: PreferencePair) -> None:
 def _judging_context(request: HttpRequest, access: Access, pair: PreferencePair) -> dict[str, Any]:
     """Both sides, what was answered or typed, and what may be known of the pair: its sides once one has judged."""
     judgement = find_judgement(access, pair)
-    given = {"answer": judgement.answer, "reason": judgement.reason} if judgement else {"answer": "", "reason": ""}
+    given = {name: getattr(judgement, name, "") for name in TYPED}
     draft = request.session.get(DRAFTS, {}).get(str(pair.pk), {})
     warnings = [PreferencePair.Warning(name) for name in pair.warnings if judgement or name not in TELLING]
     return {
