@@ -232,11 +232,13 @@ def _rows_context(access: Access, pair: PreferencePair, *, first: int, shared: b
     sides = choose_sides(access, pair)
     revisions = {pair.chosen_id: pair.chosen, pair.rejected_id: pair.rejected}
     left, right = revisions[sides.left_id], revisions[sides.right_id]
-    found: PairRows = (
+    found = (
         read_shared(left, shared=pair.shared_steps, first=first)
         if shared
         else read_rows(left, right, shared=pair.shared_steps, first=first)
     )
+    if pair.step_only and not shared:  # nothing but the turn in which they part is judged
+        found = PairRows(found.rows[:1], None)
     return {
         "pair": pair,
         "left": left,
