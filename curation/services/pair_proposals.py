@@ -61,7 +61,7 @@ def create_search(
         raise ValueError(f"Choose what to propose: {', '.join(PROPOSED_ORIGINS)}.")
     if not 1 <= most_per_task <= MOST_PER_TASK:
         raise ValueError(f"A task gets 1 to {MOST_PER_TASK} pairs.")
-    models = [name for name in between if name] if Origin.MODELS in chosen else []
+    models = [clean_text(name)[0] for name in between if name] if Origin.MODELS in chosen else []
     if Origin.MODELS in chosen:
         _check_models(access.project, models)
     with transaction.atomic():
@@ -159,8 +159,8 @@ class _Search:
                 self.search.refresh_from_db(fields=["proposed"])
             seen += 1
             self.pulse(progress=seen)
-        full = f"{self.full:,} tasks have as many pairs as a task may get. " if self.full else ""
-        end_job(self.search, JobState.DONE, stage="", progress=seen, unusable=dict(self.unusable), advice=full.strip())
+        full = f"Tasks that had as many pairs as a task may get: {self.full:,}." if self.full else ""
+        end_job(self.search, JobState.DONE, stage="", progress=seen, unusable=dict(self.unusable), advice=full)
 
     def pulse(self, **fields: int) -> None:
         """Say that the search is alive, once in a while: it may be long at one task."""

@@ -115,22 +115,19 @@ def record_judgement(
         if decides and (other := decided.first()):
             raise ValueError(f"{other.reviewer or 'Somebody'} has decided this pair already.")
         before = locked.judgements.filter(reviewer=access.user).first()
-        fields = {
-            "left_id": given.left_id,
-            "right_id": given.right_id,
-            "answer": given.answer,
-            "reason": clean_text(given.reason)[0].strip(),
-            "seconds": min(max(given.seconds, before.seconds if before else 0), MOST_SECONDS),
-        }
+        judgement = before or Judgement(pair=locked, reviewer=access.user)
+        said = judgement.answer
+        judgement.answer, judgement.left_id, judgement.right_id = given.answer, given.left_id, given.right_id
+        judgement.reason = clean_text(given.reason)[0].strip()
+        judgement.seconds = min(max(given.seconds, judgement.seconds), MOST_SECONDS)
         if item is not None:
-            fields["item"] = item
-        if decides:
-            fields["decides"] = True
-        judgement, _ = locked.judgements.update_or_create(reviewer=access.user, defaults=fields)
+            judgement.item = item
+        judgement.decides = decides or judgement.decides
+        judgement.save()
         if decides:
             record_action(access, "pair.decide", locked.pk, answer=given.answer)
-        elif before is not None and before.answer != given.answer:
-            record_action(access, "judgement.change", locked, before=before.answer, after=given.answer)
+        elif before is not None and said != given.answer:
+            record_action(access, "judgement.change", locked, before=said, after=given.answer)
         _settle(locked)
     pair.refresh_from_db(fields=["status", "strength", "chosen", "rejected", "swapped", "confidence"])
     return judgement

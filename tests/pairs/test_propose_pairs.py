@@ -7,21 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from curation.models import AuditEntry, PreferencePair, Revision, Role, Trajectory
+from curation.models import AuditEntry, PreferencePair, Role, Trajectory
 from curation.services.pair_proposals import propose_correction_pair, propose_pairs
-from tests.factories import make_document, make_member, make_project, make_task, make_trajectory, owner_access
+from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
+from tests.pairs.cast import correct
 
 pytestmark = pytest.mark.django_db
-
-
-def correct(trajectory: Trajectory, *actions: str) -> Revision:
-    """A correction: the next revision."""
-    number = trajectory.head_number + 1
-    document = make_document(*actions, key=trajectory.task.key)
-    revision = Revision.objects.create(trajectory=trajectory, number=number, document=document)
-    Trajectory.objects.filter(pk=trajectory.pk).update(head_number=number)
-    trajectory.refresh_from_db()
-    return revision
 
 
 def test_a_success_is_proposed_over_a_failure_of_the_same_task() -> None:
