@@ -14,6 +14,7 @@ from curation.revisions.alignment import Row, StepOutline, align_steps
 from curation.selectors.trajectories import read_steps
 
 ROWS_AT_ONCE = 20
+TELLING = frozenset(["extra", "metrics", "model_name", "reasoning_effort", "timestamp"])
 KEPT_SECONDS = 3600
 
 # What steps are recognised by, cut short inside the database: an observation is not part of it.
@@ -56,7 +57,7 @@ def read_shared(revision: Revision, *, shared: int, first: int) -> PairRows:
     """Steps from `first` on of the `shared` ones with which both sides begin; each row's left side is both's."""
     number = max(0, min(ROWS_AT_ONCE, shared + 1 - first))
     steps = read_steps(revision, first=first, number=number) if number else []
-    rows = [PairRow(place, step, None) for place, step in enumerate(steps, start=first)]
+    rows = [PairRow(place, _blind(step), None) for place, step in enumerate(steps, start=first)]
     following = first + number
     return PairRows(rows, following if rows and following <= shared else None)
 
@@ -100,4 +101,11 @@ def _read(revision: Revision, numbers: Iterable[int | None]) -> dict[int, dict[s
     if not wanted:
         return {}
     steps = read_steps(revision, first=wanted[0], number=wanted[-1] + 1 - wanted[0])
-    return {step["step_id"]: step for step in steps}
+    return {step["step_id"]: _blind(step) for step in steps}
+
+
+def _blind(step: dict[str, Any]) -> dict[str, Any]:
+    """A step without what recorders and corrections added to it: that would tell which side is which."""
+    for result in (step.get("observation") or {}).get("results") or []:
+        result.pop("extra", None)
+    return {name: value for name, value in step.items() if name not in TELLING}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -14,6 +15,7 @@ from curation.services.pair_proposals import propose_pairs, run_search
 from curation.services.pairs import record_judgement
 from curation.services.queues import take_next
 from tests.browser.test_every_page import LOOKS, look_at
+from tests.browser.test_the_whole_loop import other_than
 from tests.factories import make_project, make_task, make_trajectory, make_user, owner_access
 from tests.pairs.cast import answer_for, make_attempt, make_pairs, make_queue
 
@@ -61,7 +63,7 @@ def test_five_pairs_are_judged_by_keyboard_and_the_last_one_taken_back(page: Pag
         page.keyboard.press("r")
         page.keyboard.type(f"because {key}")
         page.keyboard.press("Enter")
-        page.wait_for_url(lambda url, here=here: url != here)
+        page.wait_for_url(other_than(here))
     answers = list(Judgement.objects.order_by("pk").values_list("answer", "reason"))
     assert answers == [
         ("left-much-better", "because 1"),
@@ -129,7 +131,8 @@ def test_the_pages_of_pairs_are_accessible_quiet_and_fit(browser: Browser, live_
     assert held is not None
     problems: list[str] = []
     noise: list[str] = []
-    for width, scheme in LOOKS:
+    looks: list[Any] = LOOKS
+    for width, scheme in looks:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page = context.new_page()
         page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)

@@ -10,9 +10,12 @@ from django.urls import reverse
 
 from curation.models import PreferencePair, Project, Role
 from curation.permissions import Access
+from curation.revisions import EditStep, InsertStep
+from curation.revisions.edits import ObservationEdit
+from curation.services.corrections import correct_trajectory
 from curation.services.pairs import record_judgement
 from curation.services.tokens import create_token
-from tests.factories import make_member, make_project
+from tests.factories import make_member, make_project, make_trajectory, owner_access
 from tests.pairs.cast import answer_for, make_pairs, make_queue, sign_in, take
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +122,23 @@ def test_the_sides_are_drawn_by_lot_whatever_kind_of_pair_it_is() -> None:
         for pair in PreferencePair.objects.all()
     )
     assert 3 < chosen_left < 21
+
+
+def test_a_turn_that_was_corrected_by_hand_is_not_marked() -> None:
+    project = make_project()
+    lost = make_trajectory(project, "look", "drop", success=False)
+    access = owner_access(project)
+    for edit in (
+        EditStep(step_id=4, message="I take it.", observations=(ObservationEdit(result=0, text="You have it."),)),
+        InsertStep(after_step_id=3, message="I think."),
+    ):
+        correct_trajectory(access, lost, edit, base=lost.head_number, reason="")
+        lost.refresh_from_db()
+    pair = PreferencePair.objects.get()
+    assert "by_hand" in str(pair.chosen.document)
+    reviewer = make_member(project)
+    page = sign_in(reviewer).get(addresses(project, pair)["pair-judge"])
+    assert "You have it." in page.content.decode()
+    assert "by hand" not in page.content.decode()
+    assert "by_hand" not in str([(row.left, row.right) for row in page.context["rows"]])
+    assert "by_hand" not in call(reviewer).get(addresses(project, pair)["api-detail"]).content.decode()
