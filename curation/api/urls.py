@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from curation.api import (
+    corrections,
     datasets,
     import_records,
     imports,
@@ -12,6 +13,7 @@ from curation.api import (
     pairs,
     projects,
     queues,
+    remarks,
     reservations,
     trajectories,
 )
@@ -26,6 +28,8 @@ urlpatterns = [
                 *import_records.routes,
                 *imports.routes,
                 *trajectories.routes,
+                *corrections.routes,
+                *remarks.routes,
                 *queues.routes,
                 *reservations.routes,
                 *pairs.routes,

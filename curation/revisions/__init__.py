@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from curation.revisions.diff import FieldDiff, Segment, StepDiff, diff_steps, diff_words
-from curation.revisions.edits import (
+from curation.revisions.diff import FieldDiff, Segment, StepDiff, diff_split, diff_steps, diff_words
+from curation.revisions.edit_kinds import (
+    MAX_TEXT,
     DeleteStep,
     Edit,
     EditError,
@@ -11,11 +12,12 @@ from curation.revisions.edits import (
     InsertStep,
     NewToolCall,
     ObservationEdit,
+    SplitHalf,
+    SplitStep,
     ToolCallEdit,
     TruncateAfter,
-    apply_edit,
-    apply_edits,
 )
+from curation.revisions.edits import apply_edit, apply_edits
 from curation.revisions.pairs import (
     PairError,
     PairMeasure,
@@ -24,8 +26,11 @@ from curation.revisions.pairs import (
     shared_prefix,
     split_pair_messages,
 )
+from curation.revisions.splitting import divide_text
+from curation.revisions.step_numbers import changes_numbers, move_step
 
 __all__ = [
+    "MAX_TEXT",
     "DeleteStep",
     "Edit",
     "EditError",
@@ -37,15 +42,21 @@ __all__ = [
     "PairError",
     "PairMeasure",
     "Segment",
+    "SplitHalf",
+    "SplitStep",
     "StepDiff",
     "ToolCallEdit",
     "TruncateAfter",
     "apply_edit",
     "apply_edits",
+    "changes_numbers",
     "count_agent_characters",
+    "diff_split",
     "diff_steps",
     "diff_words",
+    "divide_text",
     "measure_pair",
+    "move_step",
     "shared_prefix",
     "split_pair_messages",
 ]

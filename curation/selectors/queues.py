@@ -100,12 +100,6 @@ def count_bands(queue: Queue) -> list[tuple[int | None, int]]:
     return [(row["band"] or None, row["n"]) for row in rows]
 
 
-def find_draft(reservation: Reservation) -> Review | None:
-    """The reviewer's own answer to an item so far, submitted or not."""
-    drafts = Review.objects.filter(item_id=reservation.item_id, reviewer_id=reservation.reviewer_id)
-    return drafts.select_related("rubric").prefetch_related("step_labels").first()
-
-
 def find_hold(access: Access, queue: Queue) -> Reservation | None:
     """What the caller holds in a queue already."""
     held = Reservation.objects.filter(item__queue=queue, reviewer=access.user, state=HELD, expires_at__gt=Now())

@@ -10,10 +10,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from curation.formats.cleaning import clean_text
-from curation.models import Reservation, Review, Revision, StepLabel, Trajectory
+from curation.models import Mention, Reservation, Review, Revision, StepLabel, Trajectory
 from curation.models.review import FailureMode
 from curation.permissions import Access
 from curation.services.decisions import settle_trajectories
+from curation.services.remarks import mention_members
 from curation.services.rubrics import check_scores, find_rubric
 
 
@@ -92,6 +93,7 @@ def submit_review(access: Access, reservation: Reservation, answer: Answer) -> R
             review.submitted_at = timezone.now()
             review.save(update_fields=["submitted_at"])
             settle_trajectories(access.project, [review.trajectory_id])
+            mention_members(access, review.comment, trajectory=review.trajectory, review=review)
     if problem is not None:
         raise problem
     return review
@@ -112,6 +114,7 @@ def undo_review(access: Access, review: Review) -> Reservation:
         lease = timedelta(minutes=reservation.item.queue.lease_minutes)
         Reservation.objects.filter(pk=reservation.pk).update(state=Reservation.State.HELD, expires_at=Now() + lease)
         Review.objects.filter(pk=review.pk).update(submitted_at=None)
+        Mention.objects.filter(review=review).delete()
         settle_trajectories(access.project, [review.trajectory_id])
     return reservation
 

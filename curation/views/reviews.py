@@ -18,7 +18,8 @@ from curation.models import Queue, Reservation, Role
 from curation.models.review import FailureMode
 from curation.permissions import Access, access_project, get_queue, get_reservation, get_revision
 from curation.review_forms import AnswerForm
-from curation.selectors.queues import count_progress, find_draft, find_last_review
+from curation.selectors.drafts import read_draft
+from curation.selectors.queues import count_progress, find_last_review
 from curation.selectors.trajectories import list_reviews
 from curation.services.queues import defer_item, release_item, renew_lease, skip_item, take_next
 from curation.services.reviews import (
@@ -141,22 +142,24 @@ def _show(request: HttpRequest, access: Access, reservation: Reservation) -> Htt
     """The workbench with an item: the whole page, or with htmx what changes of it."""
     trajectory, queue = reservation.item.get_trajectory(), reservation.item.queue
     revision = get_revision(access, trajectory, trajectory.head_number)
-    draft = find_draft(reservation)
-    labels = list(draft.step_labels.all()) if draft else []
-    rubric = draft.rubric if draft and draft.rubric and draft.scores else queue.rubric
+    draft = read_draft(reservation, revision)
+    review = draft.review
+    rubric = review.rubric if review and review.scores else queue.rubric
     context: dict[str, Any] = {
         **reading_context(trajectory, revision),
         "reservation": reservation,
         "queue": queue,
         "rubric": rubric,
-        "draft": draft,
-        "labels": {label.step_id: label.label for label in labels},
-        "modes": {label.step_id: label.failure_mode for label in labels},
-        "first_error": next((label.step_id for label in labels if label.first_error), None),
+        "draft": review,
+        "read_before": draft.read_before,
+        "labels": draft.labels,
+        "modes": draft.modes,
+        "first_error": draft.first_error,
         "progress": count_progress(access, queue),
         "anchors": ANCHORS,
         "failure_modes": FailureMode.choices,
         "reviews": [] if queue.blind or reservation.item.gold else list_reviews(access, trajectory),
+        "remark_count": 0 if queue.blind else trajectory.remarks.count(),
         "held": reservation.state == Reservation.State.HELD,
         "reviewing": reservation.pk,
         "can_edit": True,

@@ -10,8 +10,7 @@ from django.urls import reverse
 
 from curation.models import PreferencePair, Project, Role
 from curation.permissions import Access
-from curation.revisions import EditStep, InsertStep
-from curation.revisions.edits import ObservationEdit
+from curation.revisions import EditStep, InsertStep, ObservationEdit
 from curation.services.corrections import correct_trajectory
 from curation.services.pairs import record_judgement
 from curation.services.tokens import create_token

@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from curation.models import Reservation, Review, Trajectory
 from curation.permissions import Access
-from curation.revisions.edits import EditStep
+from curation.revisions import EditStep, InsertStep
 from curation.services.corrections import correct_trajectory
 from curation.services.queues import create_queue, take_next
-from curation.services.reviews import Answer, LeaseLost, RevisionMoved, submit_review
+from curation.services.reviews import Answer, LeaseLost, RevisionMoved, save_draft, submit_review, undo_review
 from tests.factories import make_member, make_project, make_trajectory, owner_access
 
 EDIT = EditStep(step_id=3, message="I look first.")
@@ -85,6 +85,46 @@ def test_the_draft_says_that_the_trajectory_was_corrected_while_it_is_read(clien
     assert "it is at revision 1" in answer
     assert 'name="revision" value="1"' in " ".join(answer.split())
     assert Reservation.objects.get().state == "held"
+
+
+@pytest.mark.django_db
+def test_a_review_of_an_older_revision_says_so_wherever_it_is_shown(client: Client) -> None:
+    trajectory, person, held = hold()
+    submit_review(person, held, Answer(verdict="accept", revision=0))
+    client.force_login(person.user)
+    place = reverse("curation:trajectory-detail", args=[trajectory.project.slug, trajectory.pk])
+    assert "corrected since" not in client.get(place).content.decode()
+    correct(trajectory)
+    assert "corrected since" in client.get(place).content.decode()
+
+
+@pytest.mark.django_db
+def test_labels_of_a_review_taken_back_stand_at_their_steps_of_the_newest_revision(client: Client) -> None:
+    trajectory, person, held = hold()
+    answer = Answer(verdict="reject", labels={3: "correct"}, failure_mode_of={4: "loop"}, first_error=4, revision=0)
+    review = submit_review(person, held, answer)
+    lead = owner_access(trajectory.project)
+    fresh = Trajectory.objects.get(pk=trajectory.pk)
+    correct_trajectory(lead, fresh, InsertStep(after_step_id=2, message="I look first."), base=0, reason="")
+    undo_review(person, review)
+    client.force_login(person.user)
+    page = client.get(reverse("curation:queue-review", args=[trajectory.project.slug, held.pk])).content.decode()
+    flat = " ".join(page.split())
+    assert "Corrected since you read revision 0" in flat
+    assert 'name="label-4" value="correct" checked' in flat
+    assert 'name="label-5" value="wrong" checked' in flat
+    assert 'name="first_error" value="5" checked' in flat
+
+
+@pytest.mark.django_db
+def test_whoever_comes_back_to_a_draft_is_told_that_somebody_else_corrected_since(client: Client) -> None:
+    trajectory, person, held = hold()
+    save_draft(person, held, Answer(comment="so far", revision=0))
+    client.force_login(person.user)
+    place = reverse("curation:queue-review", args=[trajectory.project.slug, held.pk])
+    assert "Corrected since" not in client.get(place).content.decode()
+    correct(trajectory)
+    assert "Corrected since you read revision 0" in " ".join(client.get(place).content.decode().split())
 
 
 @pytest.mark.django_db
