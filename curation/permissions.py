@@ -24,6 +24,7 @@ from curation.models import (
     Import,
     Membership,
     Mention,
+    PairSearch,
     PreferencePair,
     Project,
     Queue,
@@ -157,8 +158,14 @@ def get_reservation(access: Access, pk: int) -> Reservation:
 
 
 def get_pair(access: Access, pk: int) -> PreferencePair:
+    """Its documents are read when they are asked for: pages read the steps they show."""
     pairs = PreferencePair.objects.filter(project=access.project)
-    return _get(pairs.select_related("task", "chosen__trajectory", "rejected__trajectory"), pk, "pair")
+    pairs = pairs.select_related("task", "chosen__trajectory", "rejected__trajectory")
+    return _get(pairs.defer("chosen__document", "rejected__document"), pk, "pair")
+
+
+def get_search(access: Access, pk: int) -> PairSearch:
+    return _get(PairSearch.objects.filter(project=access.project), pk, "search for pairs")
 
 
 def get_dataset(access: Access, pk: int) -> Dataset:

@@ -11,6 +11,7 @@ from curation.api import (
     filters,
     import_records,
     imports,
+    judgements,
     pairs,
     projects,
     queues,
@@ -36,6 +37,7 @@ urlpatterns = [
                 *queues.routes,
                 *reservations.routes,
                 *pairs.routes,
+                *judgements.routes,
                 *datasets.routes,
             ]
         ),

@@ -1,4 +1,4 @@
-"""Statistics of evaluations."""
+"""Statistics that pages and comparisons are told with."""
 
 from __future__ import annotations
 
