@@ -292,10 +292,9 @@ setInterval(showLease, 20000);
 function openAtAddress() {
   const number = /^#step-(\d+)$/.exec(location.hash)?.[1];
   if (number) goToNumber(Number(number), { scroll: "start" });
-  else if (!currentStep()) goTo(document.querySelector(".step[data-source=agent]"), { scroll: null });
 }
 
-// When the document is ready, and whenever the next item took its place.
+// At once, and as soon as the next item took its place: a key that is pressed then has a step to be about.
 function openReading() {
   const page = reading();
   if (!page || page.dataset.open) return;
@@ -304,13 +303,22 @@ function openReading() {
   reserveHeights();
   showLabels();
   showLease();
+  goTo(document.querySelector(".step[data-source=agent]"), { scroll: null });
+}
+
+// Chunks can be asked for once htmx has taken them up.
+function watchReading() {
+  const page = reading();
+  if (!page || page.dataset.watched) return;
+  page.dataset.watched = "1";
   openAtAddress();
   allChunks().forEach(watch);
 }
 
 // htmx would put the attributes of a swapped step back as they were: its style, which our policy forbids, and "now".
 htmx.config.attributesToSettle = [];
-// htmx takes up the page when the document is ready, after this script.
-document.addEventListener("DOMContentLoaded", openReading);
-document.addEventListener("htmx:afterSettle", openReading);
+openReading();
+document.addEventListener("DOMContentLoaded", watchReading);
+document.addEventListener("htmx:afterSwap", openReading);
+document.addEventListener("htmx:afterSettle", watchReading);
 addEventListener("hashchange", () => { if (reading()) openAtAddress(); });
