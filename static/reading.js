@@ -234,11 +234,11 @@ let before = null; // of the chunk that is being swapped: its place, the answer'
 document.addEventListener("htmx:beforeSwap", (event) => {
   const chunk = event.target;
   if (!(chunk instanceof Element) || !chunk.matches(".chunk")) return;
-  const { top, bottom, height } = chunk.getBoundingClientRect();
+  const { top, bottom } = chunk.getBoundingClientRect();
   const above = top < windowTop() && bottom < innerHeight;
   const focused = document.activeElement?.closest?.(".chunk") === chunk ? document.activeElement.name : "";
   before = {
-    above, height, focused, now: currentNumber(),
+    above, bottom, focused, now: currentNumber(),
     fields: readFields(chunk),
     first: readFields(reading()).get("first_error"),
   };
@@ -247,12 +247,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   const chunk = event.target;
   if (!before || !(chunk instanceof Element) || !chunk.matches(".chunk")) return;
-  const { above, height, focused, now, fields, first } = before;
+  const { above, bottom, focused, now, fields, first } = before;
   before = null;
   restoreFields(chunk, fields, first);
   if (focused) chunk.querySelector(`[name="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   if (now && !currentStep()) goTo(findStep(now), { scroll: null });
-  if (above) scroller().scrollTop += chunk.getBoundingClientRect().height - height;
+  // Some browsers have seen to it already.
+  if (above) scroller().scrollTop += chunk.getBoundingClientRect().bottom - bottom;
   showLabels();
   if (wantedStep && chunkOf(wantedStep.number) === chunk) goTo(findStep(wantedStep.number), { scroll: "start" });
 });
