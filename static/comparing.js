@@ -38,13 +38,13 @@ document.addEventListener("keydown", (event) => {
 
 duel.addEventListener("click", (event) => goToRow(event.target.closest(".abreast"), { scroll: false }));
 
-// The fold of the other side that stands for the same: the same kind, at the same place among its kind.
+// The fold of the other side that stands for the same: the same kind of text, at the same place among its kind.
+function kindOf(fold) { return (fold.dataset.part || fold.className).replace(/-\d+$/, ""); }
 function findPartner(fold) {
   const step = fold.closest(".step");
   const other = [...(fold.closest(".abreast")?.querySelectorAll(".step") || [])].find((each) => each !== step);
   if (!step || !other) return null;
-  const kind = fold.className.split(" ")[0];
-  const ofKind = (side) => [...side.querySelectorAll("details")].filter((each) => each.className.split(" ")[0] === kind);
+  const ofKind = (side) => [...side.querySelectorAll("details")].filter((each) => kindOf(each) === kindOf(fold));
   return ofKind(other)[ofKind(step).indexOf(fold)];
 }
 

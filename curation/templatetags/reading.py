@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from curation import rendering
 from curation.formats.document import text_of
+from curation.models.review import FailureMode
 from curation.selectors.reading import StepMark
 
 register = template.Library()
@@ -102,3 +103,34 @@ def mark_of_end(success: bool | None, reward: float | None) -> SafeString:
     ]
     words = f"The end: {word}" if reward is None else f"The end: {word}, reward {reward:g}"
     return format_html('<span class="end {}" title="{}" role="img" aria-label="{}">{}</span>', kind, words, words, sign)
+
+
+CHOICES = (("correct", "✓"), ("neutral", "\u2013"), ("wrong", "✕"))
+RADIO = (
+    '<label title="{}"><input type="radio" form="answer" name="label-{}" value="{}"{}>'
+    '{} <span class="hide">{}</span></label>'
+)
+FIRST = (
+    '<label title="First error of the trajectory" class="first-error">'
+    '<input type="radio" form="answer" name="first_error" value="{}"{}>first error</label>'
+)
+
+
+@register.simple_tag
+def step_labels(step_id: int, label: str | None, mode: str | None, first_error: int | None) -> SafeString:
+    """The controls that label a step. Drawn here, from constants and whole numbers: a page has forty of them."""
+    number = int(step_id)
+    radios = "".join(
+        RADIO.format(value.capitalize(), number, value, " checked" if label == value else "", sign, value)
+        for value, sign in CHOICES
+    )
+    first = FIRST.format(number, " checked" if first_error == number else "")
+    options = "".join(
+        f'<option value="{value}"{" selected" if mode == value else ""}>{words}</option>'
+        for value, words in (("", "what went wrong?"), *FailureMode.choices)
+    )
+    return SafeString(
+        f'<fieldset class="labels"><legend class="hidden">Label of step {number}</legend>{radios}{first}'
+        f'<select class="mode" form="answer" name="mode-{number}" aria-label="What went wrong at step {number}">'
+        f"{options}</select></fieldset>"
+    )

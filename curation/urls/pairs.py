@@ -14,6 +14,7 @@ inside = [
     path("pairs/undo/", judging.pair_undo, name="pair-undo"),
     path("pairs/<int:pk>/", judging.pair_judge, name="pair-judge"),
     path("pairs/<int:pk>/steps/", judging.pair_steps, name="pair-steps"),
+    path("pairs/<int:pk>/text/", judging.pair_text, name="pair-text"),
     path("queues/<int:pk>/judgements/undo/", judging.queue_judge_undo, name="queue-judge-undo"),
     path("reservations/<int:pk>/pair/", judging.queue_judge, name="queue-judge"),
     path("reservations/<int:pk>/pair/draft/", judging.queue_judge_draft, name="queue-judge-draft"),

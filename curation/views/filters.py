@@ -18,9 +18,9 @@ from curation.selectors.bulk import list_saved_filters
 from curation.services.saved_filters import remove_filter, rename_filter, save_filter
 
 
-def link_filters(access: Access) -> list[tuple[SavedFilter, str]]:
-    """The project's saved filters, each with the address of the list under its conditions."""
-    place = reverse("curation:trajectory-list", args=[access.project.slug])
+def link_filters(access: Access, page: str = "curation:trajectory-list") -> list[tuple[SavedFilter, str]]:
+    """The project's saved filters, each with the address of that page under its conditions."""
+    place = reverse(page, args=[access.project.slug])
     return [(saved, f"{place}?{urlencode(saved.conditions)}") for saved in list_saved_filters(access)]
 
 

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from curation.forms import first_error
-from curation.models import Judgement, PreferencePair, Queue, Reservation, Role
+from curation.models import Judgement, PreferencePair, Queue, Reservation, Revision, Role
 from curation.pair_forms import JudgementForm
 from curation.permissions import Access, access_project, get_pair, get_queue, get_reservation
 from curation.selectors.pair_steps import PairRows, read_rows, read_shared
@@ -28,6 +28,7 @@ from curation.services.pair_queue import submit_judgement
 from curation.services.pairs import PairAnswer, choose_sides, decide_pair, judge_pair, withdraw_judgement
 from curation.services.queues import renew_lease, take_next
 from curation.services.reviews import LeaseLost
+from curation.views.reading import show_text
 
 # The key that gives each answer: the seven strengths from left to right, and none of both.
 KEYS = dict(zip(Judgement.Answer.values, ["1", "2", "3", "4", "5", "6", "7", "0"], strict=True))
@@ -86,6 +87,14 @@ def pair_steps(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     context = _rows_context(access, pair, first=number, shared="shared" in request.GET)
     partial = bool(request.headers.get("HX-Request"))
     return render(request, "curation/pair_judge.html#rows" if partial else "curation/pair_steps.html", context)
+
+
+@require_GET
+def pair_text(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """One text of a step in full, of the side that the reviewer sees on the left or the right."""
+    access = access_project(request, project, Role.REVIEWER)
+    left, right = _order_sides(access, get_pair(access, pk))
+    return show_text(request, right if request.GET.get("side") == "right" else left)
 
 
 @require_POST
@@ -228,10 +237,15 @@ def _tell_judgements(pair: PreferencePair) -> list[dict[str, Any]]:
     return told
 
 
-def _rows_context(access: Access, pair: PreferencePair, *, first: int, shared: bool) -> dict[str, Any]:
+def _order_sides(access: Access, pair: PreferencePair) -> tuple[Revision, Revision]:
+    """Left and right, as this reviewer sees them."""
     sides = choose_sides(access, pair)
     revisions = {pair.chosen_id: pair.chosen, pair.rejected_id: pair.rejected}
-    left, right = revisions[sides.left_id], revisions[sides.right_id]
+    return revisions[sides.left_id], revisions[sides.right_id]
+
+
+def _rows_context(access: Access, pair: PreferencePair, *, first: int, shared: bool) -> dict[str, Any]:
+    left, right = _order_sides(access, pair)
     found = (
         read_shared(left, shared=pair.shared_steps, first=first)
         if shared

@@ -54,6 +54,11 @@ def trajectory_steps(request: HttpRequest, project: str, pk: int) -> HttpRespons
 def trajectory_text(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """One text of a step in full, fetched when it is unfolded."""
     _, _, revision = open_revision(request, project, pk)
+    return show_text(request, revision)
+
+
+def show_text(request: HttpRequest, revision: Revision) -> HttpResponse:
+    """The text that `step` and `part` of the request name."""
     step_id, part = read_number(request.GET.get("step", ""), default=0), request.GET.get("part", "")
     context = {"kind": "message", "content": None, **_written(request.GET)}
     if step_id and PART.fullmatch(part):
@@ -69,7 +74,7 @@ def trajectory_text(request: HttpRequest, project: str, pk: int) -> HttpResponse
             content = read_part(revision, step_id, "observation", "results", number, "content")
             context |= {"content": None if content is None else text_of(content), "kind": "output"}
     if context["content"] is None:
-        raise Http404(f"Trajectory {pk} has no such text.")
+        raise Http404("There is no such text.")
     return render(request, "curation/trajectory_text.html", context)
 
 

@@ -86,6 +86,7 @@ def test_ten_items_one_corrected_one_undone_and_five_pairs(page: Page) -> None:
 def answer(page: Page, number: int) -> None:
     """Answer the item at hand; the third is corrected first, and every one has a step labelled."""
     expect(page.get_by_role("button", name=NEXT)).to_be_visible()
+    expect(page.locator(".step.now")).to_have_count(1)
     page.keyboard.press("j")
     page.keyboard.press("x")
     expect(page.locator("input[name=first_error]:checked")).to_have_count(1)

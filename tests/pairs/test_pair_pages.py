@@ -9,8 +9,8 @@ from curation.models import Judgement, PairSearch, PreferencePair, Role, Task
 from curation.permissions import Access
 from curation.services.pair_proposals import propose_pairs
 from curation.services.pairs import choose_sides
-from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
-from tests.pairs.cast import correct, make_pairs, sign_in
+from tests.factories import make_document, make_member, make_project, make_task, make_trajectory, owner_access
+from tests.pairs.cast import correct, make_attempt, make_pairs, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -304,3 +304,25 @@ def test_reading_a_pair_takes_few_statements_and_no_whole_document(django_assert
     with django_assert_max_num_queries(17) as captured:
         client.get(reverse("curation:pair-judge", args=[project.slug, pair.pk]))
     assert not any('"curation_revision"."document"' in query["sql"] for query in captured.captured_queries)
+
+
+def test_a_long_text_is_fetched_when_it_is_unfolded_by_the_side_it_is_seen_on() -> None:
+    project = make_project()
+    task = make_task(project)
+    for success, word in ((True, "won"), (False, "lost")):
+        steps = make_document("look", word)["steps"]
+        steps[3]["observation"]["results"][0]["content"][0]["text"] = f"{word} " * 5000
+        make_attempt(task, document={"steps": steps}, success=success)
+    propose_pairs(owner_access(project))
+    pair = PreferencePair.objects.get()
+    access = make_member(project)
+    client = sign_in(access)
+    page = client.get(reverse("curation:pair-judge", args=[project.slug, pair.pk]))
+    assert len(page.content) < 40_000
+    address = reverse("curation:pair-text", args=[project.slug, pair.pk])
+    word = "won" if choose_sides(access, pair).right_id == pair.chosen_id else "lost"
+    text = client.get(address, {"side": "right", "step": "4", "part": "result-0"}).content.decode()
+    assert text.count(word) == 5000
+    assert client.get(address, {"side": "right", "step": "9", "part": "result-0"}).status_code == 404
+    assert client.get(address, {"side": "x", "step": "x", "part": "x"}).status_code == 404
+    assert sign_in(make_member(make_project())).get(address).status_code == 404
