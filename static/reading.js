@@ -316,7 +316,9 @@ function watchReading() {
 }
 
 // htmx would put the attributes of a swapped step back as they were: its style, which our policy forbids, and "now".
+// Without that there is nothing to wait for: what is there listens at once, however fast the next key comes.
 htmx.config.attributesToSettle = [];
+htmx.config.defaultSettleDelay = 0;
 openReading();
 document.addEventListener("DOMContentLoaded", watchReading);
 document.addEventListener("htmx:afterSwap", openReading);
