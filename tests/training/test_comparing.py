@@ -22,7 +22,7 @@ from training.run_dir import write_evaluation
 from training.selectors.comparison import find_differences, measure_all
 from training.services.evaluations import evaluate_checkpoints
 from training.services.outcomes import finish_evaluation
-from training.statistics import wilson_interval
+from curation.statistics import wilson_interval
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\0 <img src=x onerror=alert(1)>"
 

@@ -11,7 +11,7 @@ from training.models import Checkpoint, Evaluation, Run
 from training.results import Evaluation as Result
 from training.results import HeldOut, NextAction, Preference
 from training.selectors.runs import read_token_lines
-from training.statistics import wilson_interval
+from curation.statistics import wilson_interval
 
 FEWEST, MOST = 2, 4
 MOST_VERSIONS = 2

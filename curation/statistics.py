@@ -1,4 +1,4 @@
-"""Statistics of evaluations."""
+"""Statistics that several pages show."""
 
 from __future__ import annotations
 
