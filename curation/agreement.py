@@ -132,7 +132,8 @@ def cross_answers(answers: Iterable[Answer], *, first: int, second: int, scale: 
 def cross_everybody(answers: Sequence[Answer], scale: int) -> Counts:
     """Items on which somebody gave the row's value and somebody else the column's: scale x scale, symmetric."""
     counts = count_values(keep_met(answers), scale)
-    table = (counts > 0).astype(int).T @ (counts > 0).astype(int)
+    given = (counts > 0).astype("int64")
+    table: Counts = given.T @ given
     for value in range(scale):
         table[value, value] = int((counts[:, value] > 1).sum())
     return table
@@ -224,7 +225,7 @@ def _resample_alpha(counts: Counts, ordinal: bool, chance: np.random.Generator) 
 
 
 def _order_distances(totals: Floats) -> Floats:
-    """Krippendorff's squared distance of ordinal values, by how many answers lie between them: samples x scale x scale."""
+    """Krippendorff's squared distance of ordinal values, by the answers between them: samples x scale x scale."""
     import numpy as np
 
     summed = np.cumsum(totals, axis=1)

@@ -24,6 +24,7 @@ from curation.models import (
     PreferencePair,
     Project,
     Queue,
+    QueueItem,
     Reservation,
     Revision,
     Role,
@@ -141,6 +142,11 @@ def get_revision(access: Access, trajectory: Trajectory, number: int) -> Revisio
 
 def get_queue(access: Access, pk: int) -> Queue:
     return _get(Queue.objects.filter(project=access.project), pk, "queue")
+
+
+def get_queue_item(access: Access, queue: Queue, pk: int) -> QueueItem:
+    items = QueueItem.objects.filter(queue=queue, queue__project=access.project)
+    return _get(items.select_related("trajectory__task", "pair"), pk, "item")
 
 
 def get_reservation(access: Access, pk: int) -> Reservation:

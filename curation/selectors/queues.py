@@ -36,6 +36,17 @@ class Progress:
         return max(0, self.wanted - self.given)
 
 
+def keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Counted], int]) -> Counted:
+    """What `count` gives; where it counted much, what it gave a few seconds ago."""
+    kept: Counted | None = cache.get(key)
+    if kept is not None:
+        return kept
+    counted = count()
+    if size(counted) > LARGE:
+        cache.set(key, counted, KEPT_SECONDS)
+    return counted
+
+
 def list_queues(access: Access) -> QuerySet[Queue]:
     """The project's queues with `item_count` and `done_count` (reviews given)."""
     queues = Queue.objects.filter(project=access.project).order_by("-id")
@@ -48,7 +59,7 @@ def list_queues(access: Access) -> QuerySet[Queue]:
 
 def count_progress(access: Access, queue: Queue) -> Progress:
     """Of a large queue, what others gave is some seconds old."""
-    wanted, given = _keep_if_large(f"progress-{queue.pk}", lambda: _count_reviews(queue), size=lambda counts: counts[0])
+    wanted, given = keep_if_large(f"progress-{queue.pk}", lambda: _count_reviews(queue), size=lambda counts: counts[0])
     counts = Reservation.objects.filter(item__queue=queue, state=DONE, reviewer=access.user).aggregate(
         mine=Count("id"), today=Count("id", filter=Q(taken_at__date=TruncDate(Now())))
     )
@@ -61,21 +72,10 @@ def _count_reviews(queue: Queue) -> tuple[int, int]:
     return queue.items.count() * queue.reviews_wanted, given
 
 
-def _keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Counted], int]) -> Counted:
-    """What `count` gives; where it counted much, what it gave a few seconds ago."""
-    kept: Counted | None = cache.get(key)
-    if kept is not None:
-        return kept
-    counted = count()
-    if size(counted) > LARGE:
-        cache.set(key, counted, KEPT_SECONDS)
-    return counted
-
-
 def list_holds(queue: Queue) -> QuerySet[Reservation]:
     """Who holds what since when."""
     held = Reservation.objects.filter(item__queue=queue, state=HELD, expires_at__gt=Now())
-    return held.select_related("reviewer", "item__trajectory__task").order_by("taken_at")
+    return held.select_related("reviewer", "item__trajectory__task", "item__pair__task").order_by("taken_at")
 
 
 def list_reviewers(queue: Queue) -> list[dict[str, Any]]:
@@ -127,7 +127,7 @@ def count_band_shares(access: Access) -> tuple[dict[int, int], dict[int, int]]:
         return [(band or 0, pool, kept) for band, pool, kept in rows.values_list("task__band", "pool", "accepted")]
 
     key = f"band-shares-{access.project.pk}"
-    counted = _keep_if_large(key, count, size=lambda rows: sum(pool for _, pool, _ in rows))
+    counted = keep_if_large(key, count, size=lambda rows: sum(pool for _, pool, _ in rows))
     return {band: pool for band, pool, _ in counted}, {band: accepted for band, _, accepted in counted}
 
 
