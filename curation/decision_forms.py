@@ -6,7 +6,7 @@ from django import forms
 
 from curation.models import Review
 
-GRADES = [("", "–"), *((number, number) for number in range(1, 6))]
+GRADES = [("", "-"), *((number, number) for number in range(1, 6))]
 LARGEST = 2**62
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import datasets, import_records, imports, pairs, projects, queues, trajectories
+from curation.api import agreement, datasets, gold, import_records, imports, pairs, projects, queues, trajectories
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -17,6 +17,8 @@ urlpatterns = [
                 *imports.routes,
                 *trajectories.routes,
                 *queues.routes,
+                *agreement.routes,
+                *gold.routes,
                 *pairs.routes,
                 *datasets.routes,
             ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,7 @@ ANSWERS = Judgement.Answer
 PREFERENCES = [value for value in ANSWERS.values if value != ANSWERS.BOTH_BAD]
 """From "left much better" to "right much better"."""
 
-_PREFERENCE_LABELS = [label.replace("Left", "A").replace("Right", "B") for value, label in ANSWERS.choices][:7]
+PREFERENCE_LABELS = [label.replace("Left", "A").replace("Right", "B") for value, label in ANSWERS.choices][:7]
 _WINNERS = {"a": "A", "tie": "About equal", "b": "B", "both-bad": "Both bad"}
 
 
@@ -107,7 +107,7 @@ def list_criteria(queue: Queue) -> list[Criterion]:
     if queue.kind == Queue.Kind.PAIRWISE:
         return [
             Criterion("winner", "Which side is better", False, tuple(_WINNERS), tuple(_WINNERS.values())),
-            Criterion("preference", "How much better", True, tuple(PREFERENCES), tuple(_PREFERENCE_LABELS)),
+            Criterion("preference", "How much better", True, tuple(PREFERENCES), tuple(PREFERENCE_LABELS)),
         ]
     verdicts = Review.Verdict
     return [
@@ -235,7 +235,7 @@ def _measure_criterion(criterion: Criterion, answers: list[Answer]) -> Agreement
 
 
 def list_cell_items(
-    queue: Queue, criterion: Criterion, places: tuple[int, int], *, people: tuple[int, int] | None = None
+    queue: Queue, criterion: Criterion, places: tuple[int, int], *, people: Sequence[int] | None = None
 ) -> QuerySet[QueueItem]:
     """The ordinary items behind a cell of the confusion table: one answer is at the first place of the scale, another
     one, of somebody else, at the second; of these two people where they are named."""

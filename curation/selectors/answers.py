@@ -24,24 +24,25 @@ def list_answers(access: Access, queue: Queue) -> QuerySet[Any]:
     than their own, since more answers than an item wants would give it away.
     """
     if queue.kind == Queue.Kind.PAIRWISE:
-        return _show_to(access, queue, Judgement.objects.filter(item__queue=queue)).select_related(
-            "item", "reviewer", "pair__task"
-        )
-    answers = _show_to(access, queue, Review.objects.filter(item__queue=queue).exclude(submitted_at=None))
+        judgements: QuerySet[Any] = Judgement.objects.select_related("item", "reviewer", "pair__task")
+        return _show_to(access, queue, judgements.filter(item__queue=queue).defer("pair__task__instruction"))
+    answers: QuerySet[Any] = _show_to(access, queue, Review.objects.filter(item__queue=queue).exclude(submitted_at=None))
     first_error = StepLabel.objects.filter(review=OuterRef("pk"), first_error=True).values("step_id")
-    answers = answers.annotate(first_error=Subquery(first_error)).defer("revision__document")
-    return answers.select_related("item", "reviewer", "revision", "rubric", "trajectory__task")
+    answers = answers.annotate(first_error=Subquery(first_error))
+    answers = answers.select_related("item", "reviewer", "revision", "rubric", "trajectory__task")
+    return answers.defer("revision__document", "trajectory__task__instruction")
 
 
 def _show_to(access: Access, queue: Queue, answers: QuerySet[Any]) -> QuerySet[Any]:
+    shown: QuerySet[Any] = answers
     if access.is_curator:
-        return answers
+        return shown
     if queue.blind:
         mine = answers.model._default_manager.filter(reviewer=access.user, item=OuterRef("item"))
         if answers.model is Review:
             mine = mine.exclude(submitted_at=None)
-        answers = answers.filter(Exists(mine))
-    return answers.filter(Q(item__gold=False) | Q(reviewer=access.user))
+        shown = shown.filter(Exists(mine))
+    return shown.filter(Q(item__gold=False) | Q(reviewer=access.user))
 
 
 def stream_answers(access: Access, queue: Queue) -> Iterator[str]:
@@ -103,7 +104,7 @@ def _tell_judgements(access: Access, judgements: Iterable[Any]) -> Iterator[list
 
 
 def stream_progress(progress: QueueProgress) -> Iterator[str]:
-    """CSV: a line for each reviewer and band, for each reviewer, for each band, and for all; empty cells stand for all."""
+    """CSV: a line for each reviewer and band, each reviewer, each band, and for all; an empty cell stands for all."""
     work = progress.work
     named = [(one.name, one) for one in [*work.parts, *work.reviewers]]
     lines = [*named, *(("", one) for one in work.bands.values()), ("", work.total)]

@@ -86,8 +86,9 @@ def count_disagreements(queue: Queue) -> tuple[int, int]:
     """Disagreements that are open, and that were decided; of a large queue some seconds old."""
 
     def count() -> tuple[int, int]:
-        found = list_disagreements(queue).aggregate(n=Count("pk"), decided=Count("pk", filter=Q(decided=True)))
-        return found["n"] - found["decided"], found["decided"]
+        rows = list_disagreements(queue).order_by().values_list("decided").annotate(n=Count("pk"))
+        found = dict(rows)
+        return found.get(False, 0), found.get(True, 0)
 
     return keep_if_large(f"disagreements-{queue.pk}", count, size=lambda _: queue.items.count())
 

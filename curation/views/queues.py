@@ -11,6 +11,7 @@ from curation.filters import TrajectoryFilter, read_conditions
 from curation.models import Role
 from curation.permissions import access_project, get_queue
 from curation.review_forms import QueueForm
+from curation.selectors.gold import measure_accuracy
 from curation.selectors.queues import (
     count_bands,
     count_progress,
@@ -21,6 +22,7 @@ from curation.selectors.queues import (
 )
 from curation.selectors.trajectories import list_models, list_trajectories
 from curation.services.queues import create_queue, extend_queue
+from curation.views.queue_tabs import tabs_context
 
 
 @require_GET
@@ -74,11 +76,12 @@ def queue_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     access = access_project(request, project)
     queue = get_queue(access, pk)
     context = {
-        "queue": queue,
+        **tabs_context(access, queue, "queue"),
         "progress": count_progress(access, queue),
         "holds": list_holds(queue),
         "reviewers": list_reviewers(queue),
         "bands": count_bands(queue),
         "mine": find_hold(access, queue),
+        "accuracy": {one.name: one for one in measure_accuracy(queue)} if access.is_curator else {},
     }
     return render(request, "curation/queue_detail.html", context)
