@@ -13,10 +13,10 @@ from rest_framework.views import APIView
 
 from curation.api.agreement import AFTER, read_page
 from curation.api.problems import Conflict
-from curation.models import Queue, QueueItem, Role
+from curation.models import Queue, QueueItem, Review, Role
 from curation.permissions import Access, access_project, get_pair, get_queue, get_queue_item, get_trajectory
 from curation.selectors.gold import list_gold, measure_accuracy
-from curation.services.gold import mark_decided_gold, mark_gold, mark_gold_pair, unmark_gold
+from curation.services.gold import ItemMet, mark_decided_gold, mark_gold, mark_gold_pair, unmark_gold
 
 LARGEST = 2**62
 
@@ -41,7 +41,7 @@ class MarkSerializer(serializers.Serializer[Any]):
     """A trajectory with its known `verdict` (and `grade`), or in a pairwise queue a pair with its `winner`."""
 
     trajectory = serializers.IntegerField(min_value=1, max_value=LARGEST, required=False)
-    verdict = serializers.ChoiceField(choices=[("accept", "Accept"), ("reject", "Reject")], required=False)
+    verdict = serializers.ChoiceField(choices=Review.Verdict.choices, required=False, help_text="accept or reject.")
     grade = serializers.IntegerField(min_value=1, max_value=5, required=False, allow_null=True)
     pair = serializers.IntegerField(min_value=1, max_value=LARGEST, required=False)
     winner = serializers.IntegerField(
@@ -82,13 +82,16 @@ class GoldList(APIView):
         queue = get_queue(access, pk)
         form = MarkSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        missing = [name for name in _needed(queue) if name not in form.validated_data]
+        what, answer = ("pair", "winner") if queue.kind == Queue.Kind.PAIRWISE else ("trajectory", "verdict")
+        missing = [name for name in (what, answer) if name not in form.validated_data]
         if missing:
             raise serializers.ValidationError({missing[0]: "A gold item of this queue needs it."})
         try:
             item = _mark(access, queue, form.validated_data)
-        except ValueError as error:
+        except ItemMet as error:
             raise Conflict(str(error)) from error
+        except ValueError as error:
+            raise serializers.ValidationError({answer: str(error)}) from error
         return Response(_tell_item(item), status=201)
 
 
@@ -117,10 +120,6 @@ class QueueAccuracy(APIView):
         access = access_project(request, project, Role.CURATOR)
         found = measure_accuracy(get_queue(access, pk))
         return Response({"results": AccuracySerializer(found, many=True).data, "next": None})
-
-
-def _needed(queue: Queue) -> tuple[str, str]:
-    return ("pair", "winner") if queue.kind == Queue.Kind.PAIRWISE else ("trajectory", "verdict")
 
 
 def _mark(access: Access, queue: Queue, fields: dict[str, Any]) -> QueueItem:

@@ -26,7 +26,9 @@ def list_answers(access: Access, queue: Queue) -> QuerySet[Any]:
     if queue.kind == Queue.Kind.PAIRWISE:
         judgements: QuerySet[Any] = Judgement.objects.select_related("item", "reviewer", "pair__task")
         return _show_to(access, queue, judgements.filter(item__queue=queue).defer("pair__task__instruction"))
-    answers: QuerySet[Any] = _show_to(access, queue, Review.objects.filter(item__queue=queue).exclude(submitted_at=None))
+    answers: QuerySet[Any] = _show_to(
+        access, queue, Review.objects.filter(item__queue=queue).exclude(submitted_at=None)
+    )
     first_error = StepLabel.objects.filter(review=OuterRef("pk"), first_error=True).values("step_id")
     answers = answers.annotate(first_error=Subquery(first_error))
     answers = answers.select_related("item", "reviewer", "revision", "rubric", "trajectory__task")

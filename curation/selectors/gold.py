@@ -13,9 +13,6 @@ from curation.models import Decision, Judgement, Queue, Review, Trajectory
 from curation.selectors.agreement import PREFERENCES
 from curation.statistics import wilson_interval
 
-UNMET = Q(gold=False, free_slots__len=F("queue__reviews_wanted"))
-"""Ordinary items of which every slot is free: nobody holds or has reviewed them."""
-
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -34,6 +31,14 @@ class Accuracy:
     @property
     def share(self) -> float:
         return self.right / self.answered
+
+
+def unmet(queue: Queue) -> Q:
+    """Ordinary items of a queue of which every slot is free: nobody holds or has reviewed them.
+
+    All of it is on the item's own row, so that an update under this condition sees what was taken a moment before.
+    """
+    return Q(gold=False, free_slots__len=queue.reviews_wanted)
 
 
 def list_gold(queue: Queue) -> QuerySet[Any]:
@@ -93,7 +98,7 @@ def list_decided(queue: Queue) -> QuerySet[Any]:
     """Trajectories that a curator, one by one, accepted or rejected, and that may become gold items of a queue: it
     does not hold them, or nobody met them there yet. Each with `decided_verdict` and `decided_grade`."""
     standing = Decision.objects.filter(trajectory=OuterRef("pk"), withdrawn_at=None).order_by("-pk")
-    met = queue.items.exclude(UNMET).filter(trajectory=OuterRef("pk"))
+    met = queue.items.exclude(unmet(queue)).filter(trajectory=OuterRef("pk"))
     decided = Trajectory.objects.filter(Exists(standing), ~Exists(met), project=queue.project_id)
     decided = decided.annotate(
         decided_verdict=Subquery(standing.values("verdict")[:1]),
@@ -106,6 +111,6 @@ def list_decided(queue: Queue) -> QuerySet[Any]:
 
 def list_decided_pairs(queue: Queue) -> QuerySet[Judgement]:
     """Curators' decisions for one side of a pair that may become a gold item of a pairwise queue."""
-    met = queue.items.exclude(UNMET).filter(pair=OuterRef("pair"))
+    met = queue.items.exclude(unmet(queue)).filter(pair=OuterRef("pair"))
     decisions = Judgement.objects.filter(~Exists(met), pair__project=queue.project_id, decides=True)
     return decisions.exclude(answer__in=[Judgement.Answer.TIE, Judgement.Answer.BOTH_BAD])

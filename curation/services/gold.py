@@ -19,11 +19,15 @@ from curation.models import (
 )
 from curation.permissions import Access
 from curation.selectors.agreement import PREFERENCES
-from curation.selectors.gold import UNMET, list_decided, list_decided_pairs
+from curation.selectors.gold import list_decided, list_decided_pairs, unmet
 from curation.services.audit import record_action
 from curation.services.decisions import settle_trajectories
 
 ITEMS_AT_ONCE = 1000
+
+
+class ItemMet(ValueError):
+    """Somebody holds or has reviewed the item: what they say would no longer count for it."""
 
 
 def mark_gold(
@@ -31,8 +35,7 @@ def mark_gold(
 ) -> QueueItem:
     """Make a trajectory a gold item of a queue, whether it is in it or not; a gold item gets this answer instead.
 
-    Raises ValueError for an answer that cannot be right or wrong, and where somebody holds or has reviewed the item:
-    what they say would no longer count for the trajectory.
+    Raises ValueError for an answer that cannot be right or wrong, and ItemMet.
     """
     access.require(Role.CURATOR)
     if queue.kind != Queue.Kind.SINGLE:
@@ -65,8 +68,8 @@ def _turn_gold(queue: Queue, what: dict[str, Any], answer: dict[str, Any]) -> Qu
     item, made = QueueItem.objects.get_or_create(queue=queue, **what, defaults={"gold": True} | answer)
     if not made:
         free = queue.items.filter(pk=item.pk)
-        if not (free.filter(gold=True) | free.filter(UNMET)).update(gold=True, **answer):
-            raise ValueError("Somebody holds or has reviewed this item: it can no longer become a gold item.")
+        if not (free.filter(gold=True) | free.filter(unmet(queue))).update(gold=True, **answer):
+            raise ItemMet("Somebody holds or has reviewed this item: it can no longer become a gold item.")
         item.refresh_from_db()
     return item
 
@@ -83,7 +86,7 @@ def mark_decided_gold(access: Access, queue: Queue) -> int:
 
 def _mark_trajectories(queue: Queue) -> int:
     standing = Decision.objects.filter(trajectory=OuterRef("trajectory"), withdrawn_at=None).order_by("-pk")
-    inside = queue.items.filter(UNMET, trajectory__in=list_decided(queue).values("pk"))
+    inside = queue.items.filter(unmet(queue), trajectory__in=list_decided(queue).values("pk"))
     turned = inside.update(
         gold=True,
         gold_verdict=Subquery(standing.values("verdict")[:1]),
@@ -101,7 +104,7 @@ def _mark_pairs(queue: Queue) -> int:
         pair: left if answer in lefts else right
         for pair, answer, left, right in list_decided_pairs(queue).values_list("pair", "answer", "left", "right")
     }
-    inside = list(queue.items.select_for_update().filter(UNMET, pair__in=winners))
+    inside = list(queue.items.select_for_update().filter(unmet(queue), pair__in=winners))
     for item in inside:
         item.gold, item.gold_winner_id = True, winners.pop(item.pair_id or 0)
     QueueItem.objects.bulk_update(inside, ["gold", "gold_winner"], batch_size=ITEMS_AT_ONCE)

@@ -23,9 +23,9 @@ def coefficient(value: float | None) -> str:
 
 
 @register.filter
-def duration(seconds: float | None) -> str:
+def duration(seconds: object) -> str:
     """Seconds as people say them: 40 s, 3 min 20 s, 2 h 5 min; a dash where the time is unknown."""
-    if seconds is None:
+    if not isinstance(seconds, (int, float)):
         return "-"
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
