@@ -115,14 +115,22 @@ def count_values(answers: Sequence[Answer], scale: int) -> Counts:
 
 def cross_answers(answers: Iterable[Answer], *, first: int, second: int, scale: int) -> Counts:
     """Items by what one person said (rows) and what another said (columns): scale x scale."""
+    by_person = _sort_by_person(answers)
+    return _cross(by_person.get(first, {}), by_person.get(second, {}), scale)
+
+
+def _sort_by_person(answers: Iterable[Answer]) -> dict[int, dict[int, int]]:
+    """The place that each person gave to each item."""
+    by_person: dict[int, dict[int, int]] = defaultdict(dict)
+    for answer in answers:
+        by_person[answer.reviewer][answer.item] = answer.place
+    return by_person
+
+
+def _cross(ours: dict[int, int], theirs: dict[int, int], scale: int) -> Counts:
     import numpy as np
 
-    by_person: dict[int, dict[int, int]] = {first: {}, second: {}}
-    for answer in answers:
-        if answer.reviewer in by_person:
-            by_person[answer.reviewer][answer.item] = answer.place
     table = np.zeros((scale, scale), dtype=np.int64)
-    ours, theirs = by_person[first], by_person[second]
     both = ours.keys() & theirs.keys()
     if both:
         np.add.at(table, ([ours[item] for item in both], [theirs[item] for item in both]), 1)
@@ -143,14 +151,11 @@ def compare_reviewers(
     answers: Sequence[Answer], *, scale: int, ordinal: bool, most: int = 12
 ) -> tuple[list[int], dict[tuple[int, int], tuple[float | None, int]]]:
     """Kappa, and the number of items both answered, for any two of the `most` people with the most answers."""
-    met = keep_met(answers)
-    given: dict[int, int] = defaultdict(int)
-    for answer in met:
-        given[answer.reviewer] += 1
-    people = sorted(sorted(given, key=lambda person: (-given[person], person))[:most])
+    by_person = _sort_by_person(keep_met(answers))
+    people = sorted(sorted(by_person, key=lambda person: (-len(by_person[person]), person))[:most])
     found = {}
     for first, second in combinations(people, 2):
-        table = cross_answers(met, first=first, second=second, scale=scale)
+        table = _cross(by_person[first], by_person[second], scale)
         items = int(table.sum())
         defined = items > 1 and int(((table.sum(axis=0) + table.sum(axis=1)) > 0).sum()) > 1
         found[first, second] = (float(_weigh_tables(table[None], ordinal)[0]) if defined else None, items)

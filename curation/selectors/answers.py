@@ -4,17 +4,52 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from curation.models import Judgement, Queue, Review, StepLabel
 from curation.permissions import Access
-from curation.selectors.agreement import Criterion, list_criteria
-from curation.selectors.progress import FORMER, QueueProgress, Work
+from curation.selectors.agreement import list_criteria
+from curation.selectors.progress import QueueProgress, Work
 
 ROWS_AT_ONCE = 2000
 PROGRESS_COLUMNS = ["reviewer", "band", "answers", "hours", "answers_per_hour", "median_seconds", "p90_seconds", "last"]
+
+
+REVIEW_COLUMNS = {
+    "review": "pk",
+    "item": "item_id",
+    "trajectory": "trajectory_id",
+    "task": "trajectory__task__key",
+    "band": "trajectory__task__band",
+    "revision": "revision__number",
+    "reviewer": "reviewer__username",
+    "verdict": "verdict",
+    "grade": "grade",
+    "failure_modes": "failure_modes",
+    "first_error": "first_error",
+    "comment": "comment",
+    "rubric_version": "rubric__number",
+    "seconds": "seconds",
+    "submitted_at": "submitted_at",
+}
+JUDGEMENT_COLUMNS = {
+    "judgement": "pk",
+    "item": "item_id",
+    "pair": "pair_id",
+    "task": "pair__task__key",
+    "band": "pair__task__band",
+    "reviewer": "reviewer__username",
+    "left": "left_id",
+    "right": "right_id",
+    "answer": "answer",
+    "reason": "reason",
+    "seconds": "seconds",
+    "created_at": "created_at",
+}
 
 
 def list_answers(access: Access, queue: Queue) -> QuerySet[Any]:
@@ -49,60 +84,23 @@ def _show_to(access: Access, queue: Queue, answers: QuerySet[Any]) -> QuerySet[A
 
 def stream_answers(access: Access, queue: Queue) -> Iterator[str]:
     """CSV, one line for each answer that the caller may see, read from the database as it is sent."""
-    answers = list_answers(access, queue).order_by("pk").iterator(ROWS_AT_ONCE)
-    if queue.kind == Queue.Kind.PAIRWISE:
-        return write_csv(_tell_judgements(access, answers))
-    return write_csv(_tell_reviews(access, answers, list_criteria(queue)[2:]))
+    pairwise = queue.kind == Queue.Kind.PAIRWISE
+    columns = JUDGEMENT_COLUMNS if pairwise else REVIEW_COLUMNS
+    if access.is_curator:
+        columns = columns | {"gold": "item__gold"} | ({"decides": "decides"} if pairwise else {})
+    criteria = list_criteria(queue)
+    keys = [] if pairwise else list(dict.fromkeys(criterion.key for criterion in criteria if criterion.key))
+    fields = [*columns.values(), *([] if pairwise else ["scores"])]
+    answers = list_answers(access, queue).order_by("pk").values_list(*fields).iterator(ROWS_AT_ONCE)
+    return write_csv(
+        chain([[*columns, *(f"criterion {key}" for key in keys)]], _tell_answers(answers, len(columns), keys))
+    )
 
 
-def _tell_reviews(access: Access, reviews: Iterable[Any], criteria: list[Criterion]) -> Iterator[list[object]]:
-    keys = list(dict.fromkeys(criterion.key for criterion in criteria))
-    titles = "review item trajectory task band revision reviewer verdict grade failure_modes first_error comment"
-    gold = ["gold"] if access.is_curator else []
-    yield [*titles.split(), "rubric_version", "seconds", "submitted_at", *gold, *(f"criterion {key}" for key in keys)]
-    for review in reviews:
-        task = review.trajectory.task
-        yield [
-            review.pk,
-            review.item_id,
-            review.trajectory_id,
-            task.key,
-            task.band,
-            review.revision.number,
-            review.reviewer.username if review.reviewer else FORMER,
-            review.verdict,
-            review.grade,
-            " ".join(review.failure_modes),
-            review.first_error,
-            review.comment,
-            review.rubric.number if review.rubric else None,
-            review.seconds,
-            review.submitted_at.isoformat(),
-            *([int(review.item.gold)] if gold else []),
-            *(review.scores.get(key) for key in keys),
-        ]
-
-
-def _tell_judgements(access: Access, judgements: Iterable[Any]) -> Iterator[list[object]]:
-    titles = "judgement item pair task band reviewer left right answer reason seconds created_at"
-    yield [*titles.split(), *(["decides", "gold"] if access.is_curator else [])]
-    for judgement in judgements:
-        task = judgement.pair.task
-        yield [
-            judgement.pk,
-            judgement.item_id,
-            judgement.pair_id,
-            task.key,
-            task.band,
-            judgement.reviewer.username if judgement.reviewer else FORMER,
-            judgement.left_id,
-            judgement.right_id,
-            judgement.answer,
-            judgement.reason,
-            judgement.seconds,
-            judgement.created_at.isoformat(),
-            *([int(judgement.decides), int(judgement.item.gold)] if access.is_curator else []),
-        ]
+def _tell_answers(answers: Iterable[tuple[Any, ...]], plain: int, keys: list[str]) -> Iterator[list[object]]:
+    for answer in answers:
+        scores = answer[plain] if keys else {}
+        yield [*answer[:plain], *(scores.get(key) for key in keys)]
 
 
 def stream_progress(progress: QueueProgress) -> Iterator[str]:
@@ -134,10 +132,19 @@ class _Echo:
 
 
 def write_csv(rows: Iterable[list[Any]]) -> Iterator[str]:
-    """Lines of CSV. Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    """Lines of CSV: times as ISO 8601, yes and no as 1 and 0, lists with spaces between.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe in front.
+    """
     writer = csv.writer(_Echo())
     return (writer.writerow([_disarm(cell) for cell in row]) for row in rows)
 
 
 def _disarm(cell: object) -> object:
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    if isinstance(cell, bool):
+        return int(cell)
+    if isinstance(cell, list):
+        return " ".join(cell)
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Case,
     Count,
     Exists,
     F,
+    Func,
     IntegerField,
     Max,
     Min,
@@ -17,16 +20,17 @@ from django.db.models import (
     Prefetch,
     Q,
     QuerySet,
+    TextField,
     Value,
     When,
 )
-from django.db.models.expressions import RawSQL
 
 from curation.difficulty import grades_disagree
 from curation.models import Decision, Judgement, Queue, QueueItem, Review, Trajectory
 from curation.selectors.agreement import (
     PREFERENCES,
     Criterion,
+    list_criteria,
     list_given_judgements,
     list_given_reviews,
 )
@@ -35,39 +39,41 @@ from curation.selectors.queues import keep_if_large
 FAR = 2
 """Grades, or levels of a criterion, this far apart are a disagreement."""
 
-# Levels are compared by their place, among answers that were given on the same scale.
-FAR_APART = """
-SELECT review.item_id
-FROM curation_review AS review
-JOIN curation_queueitem AS item ON item.id = review.item_id
-JOIN curation_rubric AS rubric ON rubric.id = review.rubric_id
-CROSS JOIN LATERAL jsonb_array_elements(rubric.criteria) AS criterion
-CROSS JOIN LATERAL jsonb_array_elements(criterion->'levels') WITH ORDINALITY AS level(written, place)
-WHERE item.queue_id = %s AND NOT item.gold AND review.submitted_at IS NOT NULL AND review.reviewer_id IS NOT NULL
-    AND level.written->'value' = review.scores->(criterion->>'key')
-GROUP BY review.item_id, criterion->>'key', criterion->'levels'
-HAVING max(level.place) - min(level.place) >= %s
-"""
+NEAR = 2000
+"""The next disagreement is looked for among so many numbers first."""
 
 
-def list_disagreements(queue: Queue) -> QuerySet[Any]:
+def list_disagreements(queue: Queue, *, after: int = 0, until: int | None = None) -> QuerySet[Any]:
     """Items whose reviews differ in the verdict, or by two grades or levels; pairs whose judgements differ in the
-    winner. Each has `decided`: whether a curator's decision stands."""
+    winner. Each has `decided`: whether a curator's decision stands. `after` and `until` bound the items by number: to
+    look at few of them is quicker than at all.
+    """
+    bounds = Q(item__gt=after) if until is None else Q(item__gt=after, item__lte=until)
     if queue.kind == Queue.Kind.PAIRWISE:
-        winners = list_given_judgements(queue).annotate(winner=_find_winner()).values("item").order_by()
-        differing = winners.annotate(winners=Count("winner", distinct=True)).filter(winners__gt=1)
+        winners = list_given_judgements(queue).filter(bounds).annotate(winner=_find_winner()).values("item").order_by()
+        differing = winners.annotate(least=Min("winner"), most=Max("winner")).filter(least__lt=F("most"))
         deciding = Judgement.objects.filter(pair=OuterRef("pair"), decides=True)
         items = queue.items.filter(pk__in=differing.values("item")).annotate(decided=Exists(deciding))
-        return items.select_related("pair__task", "pair__chosen__trajectory", "pair__rejected__trajectory").defer(
-            "pair__task__instruction", "pair__chosen__document", "pair__rejected__document"
-        )
-    answers = list_given_reviews(queue).values("item").order_by()
-    answers = answers.annotate(verdicts=Count("verdict", distinct=True), spread=Max("grade") - Min("grade"))
-    differing_answers = answers.filter(Q(verdicts__gt=1) | Q(spread__gte=FAR)).values("item")
-    far_apart = RawSQL(FAR_APART, [queue.pk, FAR])  # noqa: S611  # a constant
+        return items.select_related("pair__task").defer("pair__task__instruction")
+    answers = list_given_reviews(queue).filter(bounds).values("item").order_by()
+    answers = answers.annotate(first=Min("verdict"), last=Max("verdict"), spread=Max("grade") - Min("grade"))
+    differs = Q(first__lt=F("last")) | Q(spread__gte=FAR)
+    for number, criterion in enumerate(list_criteria(queue)[2:]):
+        place = _find_place(criterion)
+        answers = answers.annotate(**{f"spread_{number}": Max(place) - Min(place)})
+        differs |= Q(**{f"spread_{number}__gte": FAR})
     standing = Decision.objects.filter(trajectory=OuterRef("trajectory"), withdrawn_at=None)
-    items = queue.items.filter(Q(pk__in=differing_answers) | Q(pk__in=far_apart)).annotate(decided=Exists(standing))
+    items = queue.items.filter(pk__in=answers.filter(differs).values("item")).annotate(decided=Exists(standing))
     return items.select_related("trajectory__task").defer("trajectory__task__instruction")
+
+
+def _find_place(criterion: Criterion) -> Case:
+    """Where a review's answer stands in the scale of a criterion, if it was given on that scale."""
+    values = [json.dumps(value) for value in criterion.values]
+    scale = Func(Value(values, ArrayField(TextField())), template="(%(expressions)s)::jsonb[]")
+    given = Func(F("scores"), Value(criterion.key, TextField()), arg_joiner=" -> ", template="(%(expressions)s)")
+    place = Func(scale, given, function="array_position", output_field=IntegerField())
+    return Case(When(rubric__in=criterion.rubrics, then=place))
 
 
 def _find_winner() -> Case:
@@ -95,9 +101,12 @@ def count_disagreements(queue: Queue) -> tuple[int, int]:
 
 def find_next_disagreement(queue: Queue, *, after: int = 0) -> QueueItem | None:
     """The next open one by number, from the first on again after the last."""
-    still_open = list_disagreements(queue).filter(decided=False).order_by("pk")
-    found: QueueItem | None = still_open.filter(pk__gt=after).first() or still_open.exclude(pk=after).first()
-    return found
+    for start, until in ((after, after + NEAR), (after, None), (0, after - 1)):
+        still_open = list_disagreements(queue, after=start, until=until).filter(decided=False)
+        found: QueueItem | None = still_open.order_by("pk").first()
+        if found is not None:
+            return found
+    return None
 
 
 def show_answers(items: QuerySet[QueueItem]) -> QuerySet[QueueItem]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from curation.models import JobState, Project, Role
 from curation.services.jobs import claim_job
+from curation.statistics import wilson_interval
 from tests.factories import make_member, make_project, owner_access
 from tests.training.cast import make_checkpoint, make_run, make_version
 from training.models import Checkpoint, Evaluation
@@ -22,7 +23,6 @@ from training.run_dir import write_evaluation
 from training.selectors.comparison import find_differences, measure_all
 from training.services.evaluations import evaluate_checkpoints
 from training.services.outcomes import finish_evaluation
-from curation.statistics import wilson_interval
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\0 <img src=x onerror=alert(1)>"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from curation.models import DatasetVersion, JobState
+from curation.statistics import wilson_interval
 from training.models import Checkpoint, Evaluation, Run
 from training.results import Evaluation as Result
 from training.results import HeldOut, NextAction, Preference
 from training.selectors.runs import read_token_lines
-from curation.statistics import wilson_interval
 
 FEWEST, MOST = 2, 4
 MOST_VERSIONS = 2
