@@ -6,11 +6,12 @@ another project is not found (404), whatever field of whatever request it came i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import Http404, HttpRequest
 from rest_framework.request import Request
 
@@ -21,11 +22,14 @@ from curation.models import (
     DatasetVersion,
     Import,
     Membership,
+    Mention,
     PreferencePair,
     Project,
     Queue,
     QueueItem,
+    Remark,
     Reservation,
+    Review,
     Revision,
     Role,
     Task,
@@ -151,7 +155,8 @@ def get_queue_item(access: Access, queue: Queue, pk: int) -> QueueItem:
 
 def get_reservation(access: Access, pk: int) -> Reservation:
     reservations = Reservation.objects.filter(item__queue__project=access.project)
-    return _get(reservations.select_related("item__queue", "item__trajectory"), pk, "reservation")
+    item = ("item__queue__rubric", "item__trajectory__task", "item__pair")
+    return _get(reservations.select_related(*item), pk, "reservation")
 
 
 def get_pair(access: Access, pk: int) -> PreferencePair:
@@ -166,3 +171,53 @@ def get_dataset(access: Access, pk: int) -> Dataset:
 def get_version(access: Access, pk: int) -> DatasetVersion:
     versions = DatasetVersion.objects.filter(dataset__project=access.project).select_related("dataset")
     return _get(versions, pk, "dataset version")
+
+
+HIDDEN_THREAD = (
+    "This discussion is hidden: the trajectory is in a blind queue in which you have not reviewed it yet. "
+    "It opens for you once you have."
+)
+
+
+def find_hidden_threads(access: Access, trajectory_ids: Collection[int]) -> set[int]:
+    """Those of the trajectories whose discussion the caller may not see, nor what mentions say of it.
+
+    Hidden is what lies in a blind queue in which the caller has submitted no review of it; curators see everything.
+    """
+    if access.is_curator or not trajectory_ids:
+        return set()
+    answered = Review.objects.filter(reviewer=access.user, item=OuterRef("pk")).exclude(submitted_at=None)
+    blind = QueueItem.objects.filter(
+        queue__blind=True, queue__project=access.project, trajectory__in=trajectory_ids
+    ).exclude(Exists(answered))
+    return {pk for pk in blind.values_list("trajectory_id", flat=True) if pk is not None}
+
+
+def may_read_thread(access: Access, trajectory: Trajectory) -> bool:
+    return not find_hidden_threads(access, [trajectory.pk])
+
+
+def require_thread(access: Access, trajectory: Trajectory) -> None:
+    """Raises PermissionDenied, with words for the person, where the discussion is hidden from the caller."""
+    if not may_read_thread(access, trajectory):
+        raise PermissionDenied(HIDDEN_THREAD)
+
+
+def get_remark(access: Access, pk: int) -> Remark:
+    remarks = Remark.objects.filter(trajectory__project=access.project)
+    return _get(remarks.select_related("trajectory", "author"), pk, "remark")
+
+
+def require_removal(access: Access, remark: Remark) -> None:
+    """Raises PermissionDenied unless the caller wrote the remark or is a curator, and may see its discussion."""
+    require_thread(access, remark.trajectory)
+    if not (access.is_curator or remark.author_id == access.user.pk):
+        raise PermissionDenied("A remark is removed by whoever wrote it, or by a curator.")
+
+
+def check_mentions(access: Access, pks: Collection[int]) -> None:
+    """Raises Http404 unless all of these are mentions of the caller in this project."""
+    own = Mention.objects.filter(user=access.user, trajectory__project=access.project, pk__in=pks)
+    missing = set(pks) - set(own.values_list("pk", flat=True))
+    if missing:
+        raise Http404(f"No mention {min(missing)} of yours in this project.")

@@ -81,6 +81,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (dialog || event.altKey || event.defaultPrevented || isTyping(event.target)) return;
+  // Enter presses what has the focus, and nothing else.
+  if (event.key === "Enter" && event.target instanceof Element && event.target.closest("a[href], button, summary")) return;
   const name = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + event.key;
   for (const control of document.querySelectorAll("[data-key]")) {
     if (control.dataset.key !== name || control.disabled || control.closest("[hidden]")) continue;

@@ -18,6 +18,8 @@ from curation.revisions import (
     InsertStep,
     NewToolCall,
     ObservationEdit,
+    SplitHalf,
+    SplitStep,
     ToolCallEdit,
     TruncateAfter,
     apply_edit,
@@ -29,6 +31,7 @@ from tests.formats.reading_aids import plain_document
 
 ANY_EDIT: TypeAdapter[Any] = TypeAdapter(Edit)
 NUMBERS = st.integers(-1, 7)
+HALVES = st.builds(SplitHalf, message=st.text(max_size=4))
 EDITS = (
     st.builds(DeleteStep, step_id=NUMBERS)
     | st.builds(TruncateAfter, step_id=NUMBERS)
@@ -44,6 +47,7 @@ EDITS = (
         tool_calls=st.just((NewToolCall(function_name="act", arguments_raw="{}", observation="x"),)),
     )
     | st.builds(EditStep, step_id=NUMBERS, message=st.none() | st.text(max_size=4))
+    | st.builds(SplitStep, step_id=NUMBERS, first=HALVES, second=HALVES, calls_in_first=st.integers(0, 2))
 )
 
 
@@ -82,8 +86,11 @@ def test_name_and_arguments_of_a_call_are_edited_and_kept_as_typed() -> None:
         ('{"a": 1,\n "b" 2}', "not JSON: Expecting ':' delimiter at line 2, character 6"),
         ("[1]", "not a JSON object"),
         ("null", "not a JSON object"),
-        ('{"a": NaN}', "not a JSON object"),
-        ('{"a":' + "[" * 100_000, "not usable JSON"),
+        ('{"a": NaN}', "not JSON: NaN is no JSON value"),
+        ('{"a": 1e999}', "not usable JSON: it holds a number that is NaN, infinite or too large"),
+        ('{"a": ' + "9" * 10_000 + "}", "not usable JSON: they hold a number that is too long"),
+        ('{"a":' + "[" * 100_000, "not usable JSON: nested more than 100 levels"),
+        ('{"a":' + "[" * 150 + "]" * 150 + "}", "not usable JSON: it is nested more than 100 levels"),
     ],
 )
 def test_arguments_that_are_no_object_are_refused_with_the_place(arguments: str, complaint: str) -> None:

@@ -49,7 +49,7 @@ class MarkSerializer(serializers.Serializer[Any]):
     )
 
 
-class MarkedSerializer(serializers.Serializer[Any]):
+class GoldMarkedSerializer(serializers.Serializer[Any]):
     marked = serializers.IntegerField()
 
 
@@ -96,7 +96,7 @@ class GoldList(APIView):
 
 
 class GoldDecided(APIView):
-    @extend_schema(request=None, responses=MarkedSerializer)
+    @extend_schema(request=None, responses=GoldMarkedSerializer)
     def post(self, request: Request, project: str, pk: int) -> Response:
         """Make all that curators decided gold, as far as nobody met it in this queue."""
         access = access_project(request, project, Role.CURATOR)

@@ -1,4 +1,4 @@
-"""REST: queues, taking the next item, and answering."""
+"""REST: queues, what they hold, how they are worked."""
 
 from __future__ import annotations
 
@@ -8,27 +8,44 @@ from django.db.models import QuerySet
 from django.urls import URLPattern, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.api.problems import Conflict
-from curation.filters import TrajectoryFilter, read_conditions
-from curation.models import Queue, Reservation, Review, Role, StepLabel, Trajectory
-from curation.models.review import FailureMode
-from curation.permissions import Access, access_project, get_queue, get_reservation
-from curation.selectors.queues import find_last_review, list_queues
+from curation import filters, pair_filters
+from curation.models import PreferencePair, Queue, Role, Rubric, Trajectory, User
+from curation.permissions import Access, access_project, get_queue
+from curation.selectors.pairs import list_pairs
+from curation.selectors.queues import list_queues
 from curation.selectors.trajectories import list_trajectories
-from curation.services.queues import create_queue, defer_item, extend_queue, release_item, skip_item, take_next
-from curation.services.reviews import Answer, LeaseLost, submit_review, undo_review
+from curation.services.queues import create_queue, extend_queue
+from curation.services.rubrics import write_rubric
+
+
+class ReviewerField(serializers.SlugRelatedField[User]):
+    """A member of the project, by name: whether anybody else has an account is not told."""
+
+    def get_queryset(self) -> QuerySet[User]:
+        return User.objects.filter(memberships__project=self.context["access"].project)
 
 
 class QueueSerializer(serializers.ModelSerializer[Queue]):
     item_count = serializers.IntegerField(read_only=True)
     done_count = serializers.IntegerField(read_only=True)
+    reviewers = ReviewerField(
+        many=True,
+        slug_field="username",
+        required=False,
+        help_text="Who may take from it; none named, every reviewer of the project may.",
+    )
+    rubric = serializers.IntegerField(
+        source="rubric.number", read_only=True, default=None, help_text="The version in force."
+    )
     filter = serializers.DictField(
-        child=serializers.CharField(), write_only=True, required=False, help_text="As for the list of trajectories."
+        child=serializers.CharField(),
+        write_only=True,
+        required=False,
+        help_text="As for the list of trajectories, or of pairs.",
     )
 
     class Meta:
@@ -36,10 +53,15 @@ class QueueSerializer(serializers.ModelSerializer[Queue]):
         fields = [
             "id",
             "name",
+            "kind",
             "order",
+            "seed",
             "reviews_wanted",
             "blind",
             "lease_minutes",
+            "gold_percent",
+            "reviewers",
+            "rubric",
             "item_count",
             "done_count",
             "filter",
@@ -51,186 +73,110 @@ class QueuePageSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
-class ReservationSerializer(serializers.ModelSerializer[Reservation]):
-    queue = serializers.IntegerField(source="item.queue_id")
-    trajectory = serializers.IntegerField(source="item.trajectory_id")
-
-    class Meta:
-        model = Reservation
-        fields = ["id", "queue", "trajectory", "state", "taken_at", "expires_at"]
-
-
-class LabelSerializer(serializers.Serializer[Any]):
-    step = serializers.IntegerField(min_value=1)
-    label = serializers.ChoiceField(choices=StepLabel.Label.choices)  # type: ignore[assignment]  # no clash: DRF collects it
-
-
-class AnswerSerializer(serializers.Serializer[Any]):
-    verdict = serializers.ChoiceField(choices=Review.Verdict.choices)
-    grade = serializers.IntegerField(min_value=1, max_value=5, required=False, allow_null=True)
-    failure_modes = serializers.ListField(child=serializers.ChoiceField(choices=FailureMode.choices), required=False)
-    comment = serializers.CharField(required=False, allow_blank=True, max_length=20_000)
-    first_error = serializers.IntegerField(min_value=1, required=False, allow_null=True)
-    step_labels = LabelSerializer(many=True, required=False)
-
-
-class ReviewSerializer(serializers.ModelSerializer[Review]):
-    reviewer = serializers.CharField(source="reviewer.username", default=None)
-    revision = serializers.IntegerField(source="revision.number")
-
-    class Meta:
-        model = Review
-        fields = [
-            "id",
-            "trajectory",
-            "revision",
-            "reviewer",
-            "verdict",
-            "grade",
-            "failure_modes",
-            "comment",
-            "submitted_at",
-        ]
-
-
-class ReasonSerializer(serializers.Serializer[Any]):
-    reason = serializers.CharField(max_length=300)
-
-
 class ItemsSerializer(serializers.Serializer[Any]):
-    filter = serializers.DictField(child=serializers.CharField(), help_text="As for the list of trajectories.")
+    filter = serializers.DictField(
+        child=serializers.CharField(), help_text="As for the list of trajectories, or of pairs."
+    )
 
 
 class AddedSerializer(serializers.Serializer[Any]):
     added = serializers.IntegerField()
 
 
+class RubricSerializer(serializers.ModelSerializer[Rubric]):
+    criteria = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        help_text='[{"key", "name", "description", "levels": [{"value", "label"}, ...]}, ...], lowest level first.',
+    )
+
+    class Meta:
+        model = Rubric
+        fields = ["number", "guidelines", "criteria", "created_at"]
+        read_only_fields = ["number", "created_at"]
+
+
 class QueueList(APIView):
     @extend_schema(responses=QueuePageSerializer)
     def get(self, request: Request, project: str) -> Response:
-        queues = list_queues(access_project(request, project))
-        return Response({"results": QueueSerializer(queues, many=True).data, "next": None})
+        access = access_project(request, project)
+        rows = QueueSerializer(list_queues(access), many=True, context={"access": access}).data
+        return Response({"results": rows, "next": None})
 
     @extend_schema(request=QueueSerializer, responses={201: QueueSerializer})
     def post(self, request: Request, project: str) -> Response:
         access = access_project(request, project, Role.CURATOR)
-        form = QueueSerializer(data=request.data)
+        form = QueueSerializer(data=request.data, context={"access": access})
         form.is_valid(raise_exception=True)
         fields = dict(form.validated_data)
-        chosen = _choose(access, fields.pop("filter", {}))
+        conditions = fields.pop("filter", {})
+        kind = fields.pop("kind", Queue.Kind.SINGLE)
+        rows: dict[str, Any] = {
+            "pairs" if kind == Queue.Kind.PAIRWISE else "trajectories": _choose(access, kind, conditions)
+        }
         try:
-            queue = create_queue(access, trajectories=chosen, **fields)
+            queue = create_queue(access, **rows, conditions=conditions, **fields)
         except ValueError as error:
             raise serializers.ValidationError({"name": str(error)}) from error
-        return Response(QueueSerializer(list_queues(access).get(pk=queue.pk)).data, status=201)
+        made = list_queues(access).get(pk=queue.pk)
+        return Response(QueueSerializer(made, context={"access": access}).data, status=201)
 
 
 class QueueItems(APIView):
     @extend_schema(request=ItemsSerializer, responses=AddedSerializer)
     def post(self, request: Request, project: str, pk: int) -> Response:
-        """Put more trajectories into a queue; those that are in it already stay as they are."""
+        """Put more trajectories, or pairs, into a queue; those that are in it already stay as they are."""
         access = access_project(request, project, Role.CURATOR)
         queue = get_queue(access, pk)
         form = ItemsSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        added = extend_queue(access, queue, _choose(access, form.validated_data["filter"]))
+        added = extend_queue(access, queue, _choose(access, queue.kind, form.validated_data["filter"]))
         return Response({"added": added})
 
 
-class QueueNext(APIView):
-    @extend_schema(request=None, responses={200: ReservationSerializer, 204: None})
+class QueueRubrics(APIView):
+    @extend_schema(responses=RubricSerializer(many=True))
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        """All versions, newest first; a review names the one that it was given under."""
+        queue = get_queue(access_project(request, project), pk)
+        return Response(RubricSerializer(queue.rubrics.order_by("-number"), many=True).data)
+
+    @extend_schema(request=RubricSerializer, responses={201: RubricSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:
-        """Take the next item; 204 where nothing is left for the caller."""
-        access = access_project(request, project, Role.REVIEWER)
-        reservation = take_next(access, get_queue(access, pk))
-        return Response(ReservationSerializer(reservation).data) if reservation else Response(status=204)
-
-
-class QueueUndo(APIView):
-    @extend_schema(request=None, responses=ReservationSerializer)
-    def post(self, request: Request, project: str, pk: int) -> Response:
-        access = access_project(request, project, Role.REVIEWER)
-        review = find_last_review(access, get_queue(access, pk))
-        if review is None:
-            raise Conflict("You have submitted nothing in this queue that could be undone.")
-        return Response(ReservationSerializer(undo_review(access, review)).data)
-
-
-class ReservationReview(APIView):
-    @extend_schema(request=AnswerSerializer, responses=ReviewSerializer)
-    def post(self, request: Request, project: str, pk: int) -> Response:
-        """Submit the review of an item that the caller holds; sent twice, it counts once."""
-        access = access_project(request, project, Role.REVIEWER)
-        reservation = _own_reservation(access, pk)
-        form = AnswerSerializer(data=request.data)
+        """Write the next version."""
+        access = access_project(request, project, Role.CURATOR)
+        queue = get_queue(access, pk)
+        form = RubricSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        fields = dict(form.validated_data)
-        labels = {row["step"]: row["label"] for row in fields.pop("step_labels", [])}
+        fields = form.validated_data
         try:
-            review = submit_review(access, reservation, Answer(labels=labels, **fields))
-        except LeaseLost as error:
-            raise Conflict(str(error)) from error
+            rubric = write_rubric(
+                access, queue, guidelines=fields.get("guidelines", ""), criteria=fields.get("criteria", [])
+            )
         except ValueError as error:
-            raise serializers.ValidationError({"verdict": str(error)}) from error
-        return Response(ReviewSerializer(review).data)
+            raise serializers.ValidationError({"criteria": str(error)}) from error
+        return Response(RubricSerializer(rubric).data, status=201)
 
 
-class ReservationSkip(APIView):
-    @extend_schema(request=ReasonSerializer, responses={204: None})
-    def post(self, request: Request, project: str, pk: int) -> Response:
-        reservation = _own_reservation(access_project(request, project, Role.REVIEWER), pk)
-        form = ReasonSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        if not skip_item(reservation, reason=form.validated_data["reason"]):
-            raise Conflict("You no longer hold this item.")
-        return Response(status=204)
-
-
-class ReservationDefer(APIView):
-    @extend_schema(request=None, responses={204: None})
-    def post(self, request: Request, project: str, pk: int) -> Response:
-        """Put an item off: the caller gets it again after all others."""
-        if not defer_item(_own_reservation(access_project(request, project, Role.REVIEWER), pk)):
-            raise Conflict("You no longer hold this item.")
-        return Response(status=204)
-
-
-class ReservationRelease(APIView):
-    @extend_schema(request=None, responses={204: None})
-    def post(self, request: Request, project: str, pk: int) -> Response:
-        access = access_project(request, project)
-        reservation = get_reservation(access, pk)
-        if reservation.reviewer_id != access.user.pk and not access.is_curator:
-            raise PermissionDenied("Only its holder or a curator releases an item.")
-        if not release_item(access, reservation):
-            raise Conflict("Nobody holds this item any more.")
-        return Response(status=204)
-
-
-def _choose(access: Access, conditions: dict[str, str]) -> QuerySet[Trajectory]:
-    """The trajectories that fit. Raises ValidationError for conditions that do not exist."""
-    if read_conditions(conditions) != conditions:
+def _choose(access: Access, kind: str, conditions: dict[str, str]) -> QuerySet[Trajectory] | QuerySet[PreferencePair]:
+    """What fits. Raises ValidationError for conditions that do not exist."""
+    chosen: filters.TrajectoryFilter | pair_filters.PairFilter
+    if kind == Queue.Kind.PAIRWISE:
+        known = pair_filters.read_conditions(conditions)
+        chosen = pair_filters.PairFilter(conditions, queryset=list_pairs(access))
+    else:
+        known = filters.read_conditions(conditions)
+        chosen = filters.TrajectoryFilter(conditions, queryset=list_trajectories(access))
+    if known != conditions:
         raise serializers.ValidationError({"filter": "It holds a condition that does not exist."})
-    chosen = TrajectoryFilter(conditions, queryset=list_trajectories(access))
     if not chosen.is_valid():
         raise serializers.ValidationError({"filter": chosen.errors})
-    return chosen.qs
-
-
-def _own_reservation(access: Access, pk: int) -> Reservation:
-    reservation = get_reservation(access, pk)
-    if reservation.reviewer_id != access.user.pk:
-        raise NotFound("This item is somebody else's.")
-    return reservation
+    rows: QuerySet[Trajectory] | QuerySet[PreferencePair] = chosen.qs
+    return rows
 
 
 routes: list[URLPattern] = [
     path("queues/", QueueList.as_view(), name="api-queue-list"),
     path("queues/<int:pk>/items/", QueueItems.as_view(), name="api-queue-items"),
-    path("queues/<int:pk>/next/", QueueNext.as_view(), name="api-queue-next"),
-    path("queues/<int:pk>/undo/", QueueUndo.as_view(), name="api-queue-undo"),
-    path("reservations/<int:pk>/review/", ReservationReview.as_view(), name="api-reservation-review"),
-    path("reservations/<int:pk>/skip/", ReservationSkip.as_view(), name="api-reservation-skip"),
-    path("reservations/<int:pk>/defer/", ReservationDefer.as_view(), name="api-reservation-defer"),
-    path("reservations/<int:pk>/release/", ReservationRelease.as_view(), name="api-reservation-release"),
+    path("queues/<int:pk>/rubrics/", QueueRubrics.as_view(), name="api-queue-rubrics"),
 ]

@@ -13,10 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from curation.api.corrections import CorrectionSerializer, access_correction
 from curation.api.problems import Conflict
 from curation.filters import FILTER_NAMES, TrajectoryFilter, read_conditions
 from curation.models import Revision, Trajectory
-from curation.permissions import access_project, get_revision, get_trajectory, require_correction
+from curation.permissions import access_project, get_revision, get_trajectory
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import ORDERS, list_revisions, list_trajectories
 from curation.selectors.trajectory_exports import WRITERS, stream_trajectories
@@ -63,14 +64,6 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
     class Meta:
         model = Revision
         fields = ["number", "author", "reason", "created_at"]
-
-
-class CorrectionSerializer(serializers.Serializer[Any]):
-    """`edit` is one of curation.revisions.edits, told apart by `kind`; `base` the revision that it was made on."""
-
-    base = serializers.IntegerField(min_value=0)
-    reason = serializers.CharField(max_length=300)
-    edit = serializers.DictField()
 
 
 class TrajectoryList(APIView):
@@ -137,9 +130,7 @@ class RevisionList(APIView):
     @extend_schema(request=CorrectionSerializer, responses={201: RevisionSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:
         """Correct the newest revision; 409 where somebody else corrected it since `base`."""
-        access = access_project(request, project)
-        trajectory = get_trajectory(access, pk)
-        require_correction(access, trajectory)
+        access, trajectory = access_correction(request, project, pk)
         form = CorrectionSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         fields = form.validated_data

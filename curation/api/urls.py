@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.api import agreement, datasets, gold, import_records, imports, pairs, projects, queues, trajectories
+from curation.api import (
+    agreement,
+    corrections,
+    datasets,
+    gold,
+    import_records,
+    imports,
+    pairs,
+    projects,
+    queues,
+    remarks,
+    reservations,
+    trajectories,
+)
 
 urlpatterns = [
     *projects.urlpatterns,
@@ -16,9 +29,12 @@ urlpatterns = [
                 *import_records.routes,
                 *imports.routes,
                 *trajectories.routes,
+                *corrections.routes,
+                *remarks.routes,
                 *queues.routes,
                 *agreement.routes,
                 *gold.routes,
+                *reservations.routes,
                 *pairs.routes,
                 *datasets.routes,
             ]

@@ -76,6 +76,8 @@ class Rubric(models.Model):
 
 
 OPEN = ~models.Q(free_slots=[])
+ASSIGNED = OPEN & models.Q(assignee__isnull=False)
+UNASSIGNED = OPEN & models.Q(assignee=None)
 
 
 class QueueItem(models.Model):
@@ -112,11 +114,11 @@ class QueueItem(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["queue", "assignee", "rank", "id"], condition=OPEN, name="open_item_by_assignee"),
+            models.Index(fields=["queue", "assignee", "rank", "id"], condition=ASSIGNED, name="open_item_by_assignee"),
             models.Index(fields=["queue", "id"], condition=models.Q(gold=True), name="gold_item"),
             models.Index(fields=["queue", "rank", "id"], name="queue_item_by_rank"),
-            models.Index(fields=["queue", "rank", "id"], condition=OPEN, name="open_item_by_rank"),
-            models.Index(fields=["queue", "band", "rank", "id"], condition=OPEN, name="open_item_by_band"),
+            models.Index(fields=["queue", "rank", "id"], condition=UNASSIGNED, name="open_item_by_rank"),
+            models.Index(fields=["queue", "band", "rank", "id"], condition=UNASSIGNED, name="open_item_by_band"),
         ]
 
     def __str__(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from curation.revisions.diff import FieldDiff, Segment, StepDiff, diff_steps, diff_words
-from curation.revisions.edits import (
+from curation.revisions.diff import FieldDiff, Segment, StepDiff, diff_split, diff_steps, diff_words
+from curation.revisions.edit_kinds import (
+    MAX_TEXT,
     DeleteStep,
     Edit,
     EditError,
@@ -11,14 +12,18 @@ from curation.revisions.edits import (
     InsertStep,
     NewToolCall,
     ObservationEdit,
+    SplitHalf,
+    SplitStep,
     ToolCallEdit,
     TruncateAfter,
-    apply_edit,
-    apply_edits,
 )
+from curation.revisions.edits import apply_edit, apply_edits
 from curation.revisions.pairs import PairError, shared_prefix, split_pair_messages
+from curation.revisions.splitting import divide_text
+from curation.revisions.step_numbers import changes_numbers, move_step
 
 __all__ = [
+    "MAX_TEXT",
     "DeleteStep",
     "Edit",
     "EditError",
@@ -29,13 +34,19 @@ __all__ = [
     "ObservationEdit",
     "PairError",
     "Segment",
+    "SplitHalf",
+    "SplitStep",
     "StepDiff",
     "ToolCallEdit",
     "TruncateAfter",
     "apply_edit",
     "apply_edits",
+    "changes_numbers",
+    "diff_split",
     "diff_steps",
     "diff_words",
+    "divide_text",
+    "move_step",
     "shared_prefix",
     "split_pair_messages",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -15,7 +17,11 @@ Segment = tuple[Operation, str]
 """A stretch of text: in both, only in the old, or only in the new."""
 
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
+_SEAM = "\x00"
+"""Stands between the halves of a split text while they are compared; no stored text holds it."""
+
 _MAX_CELLS = 4_000_000
+_MAX_MATCHES = 150_000
 _MAX_ALIGNED = 40_000
 
 
@@ -34,7 +40,7 @@ class StepDiff:
     `fields` is empty where the two are the same.
     """
 
-    kind: Literal["same", "changed", "inserted", "deleted"]
+    kind: Literal["same", "changed", "inserted", "deleted", "split"]
     old: int | None
     new: int | None
     fields: tuple[FieldDiff, ...] = ()
@@ -62,6 +68,36 @@ def diff_steps(old: Document, new: Document) -> list[StepDiff]:
     return diffs
 
 
+def diff_split(old: Document, new: Document, step_id: int) -> list[StepDiff]:
+    """The two halves of a step that was split, both beside the step they were: moved words are no change."""
+    was, first, second = _Texts(old.steps[step_id - 1]), _Texts(new.steps[step_id - 1]), _Texts(new.steps[step_id])
+    halves: list[list[FieldDiff]] = [[], []]
+    for name in ("message", "reasoning"):
+        texts = [half.fields[name] for half in (first, second)]
+        cut = _cut_segments(diff_words(was.fields[name], _SEAM.join(texts)))
+        for fields, segments in zip(halves, cut, strict=True):
+            if segments:
+                fields.append(FieldDiff(name, tuple(segments)))
+    for fields, half in zip(halves, (first, second), strict=True):
+        moved = [name for name in half.fields if name not in ("message", "reasoning") and half.fields[name]]
+        fields += [FieldDiff(name, (("same", half.fields[name]),)) for name in moved]
+    return [StepDiff("split", step_id, step_id + at, tuple(fields)) for at, fields in enumerate(halves)]
+
+
+def _cut_segments(segments: tuple[Segment, ...]) -> tuple[list[Segment], list[Segment]]:
+    """The segments before and after the seam in the new text; what was deleted around it ends the first half."""
+    halves: tuple[list[Segment], list[Segment]] = ([], [])
+    at = 0
+    for operation, text in segments:
+        before, seam, after = text.partition(_SEAM)
+        if before:
+            halves[at].append((operation, before))
+        at = 1 if seam else at
+        if after:
+            halves[at].append((operation, after))
+    return halves
+
+
 def diff_words(old: str, new: str) -> tuple[Segment, ...]:
     """Segments whose "same" and "del" make the old text, and whose "same" and "ins" make the new one.
 
@@ -69,6 +105,8 @@ def diff_words(old: str, new: str) -> tuple[Segment, ...]:
     """
     if old == new:
         return (("same", old),) if old else ()
+    if not old or not new:
+        return (("del", old),) if old else (("ins", new),)
     segments = _diff_tokens(_WORD.findall(old), _WORD.findall(new))
     if segments is None:
         segments = _diff_tokens(old.splitlines(keepends=True), new.splitlines(keepends=True))
@@ -144,6 +182,14 @@ def _align(before: Sequence[_Texts], after: Sequence[_Texts]) -> list[tuple[int 
     return pairs
 
 
+def _count_matches(old: list[str], new: list[str]) -> float:
+    """How many pairs of equal words there are, which is what a comparison costs; infinite for very many words."""
+    if len(old) * len(new) > _MAX_CELLS:
+        return math.inf
+    counts = Counter(old)
+    return sum(number * counts[word] for word, number in Counter(new).items() if not word.isspace())
+
+
 def _diff_tokens(old: list[str], new: list[str]) -> list[Segment] | None:
     """None where a comparison would take too long."""
     start = 0
@@ -153,10 +199,12 @@ def _diff_tokens(old: list[str], new: list[str]) -> list[Segment] | None:
     while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
         end += 1
     middle_old, middle_new = old[start : len(old) - end], new[start : len(new) - end]
-    if len(middle_old) * len(middle_new) > _MAX_CELLS:
+    if _count_matches(middle_old, middle_new) > _MAX_MATCHES:
         return None
     segments: list[Segment] = [("same", "".join(old[:start]))]
-    for operation, i1, i2, j1, j2 in SequenceMatcher(None, middle_old, middle_new, autojunk=False).get_opcodes():
+    # White space is aligned with the words around it: as a word of its own it would match everywhere.
+    matcher = SequenceMatcher(str.isspace, middle_old, middle_new, autojunk=False)
+    for operation, i1, i2, j1, j2 in matcher.get_opcodes():
         if operation == "equal":
             segments.append(("same", "".join(middle_old[i1:i2])))
         else:

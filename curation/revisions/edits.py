@@ -1,12 +1,11 @@
-"""Typed edits that make a new, valid document of a document."""
+"""What typed edits do: a new, valid document of a document."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from curation.formats.cleaning import clean_text
 from curation.formats.document import (
@@ -14,85 +13,26 @@ from curation.formats.document import (
     Observation,
     ObservationResult,
     Part,
-    Source,
     Step,
     ToolCall,
     text_of,
     text_parts,
 )
-from curation.formats.messages import read_arguments
+from curation.revisions.arguments import ArgumentsError, parse_arguments
+from curation.revisions.edit_kinds import (
+    DeleteStep,
+    Edit,
+    EditError,
+    EditStep,
+    InsertStep,
+    ObservationEdit,
+    SplitStep,
+    ToolCallEdit,
+)
+from curation.revisions.splitting import split_step
 
 
-class EditError(ValueError):
-    """An edit that cannot be made; the text says what is wrong and where."""
-
-
-class _Edit(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ToolCallEdit(_Edit):
-    """New name or arguments of a call; None leaves them. Arguments are the JSON text of an object."""
-
-    tool_call_id: str
-    function_name: str | None = None
-    arguments_raw: str | None = None
-
-
-class ObservationEdit(_Edit):
-    """New text of one result of a step's observation, counted from 0; it is marked `extra.edited_by_hand`."""
-
-    result: int = Field(ge=0)
-    text: str
-
-
-class NewToolCall(_Edit):
-    """A call of an inserted step, with what it is to have returned, if anything."""
-
-    function_name: str
-    arguments_raw: str
-    observation: str | None = None
-
-
-class EditStep(_Edit):
-    """New content of one step; None leaves a text as it is, and an empty `reasoning_content` removes it."""
-
-    kind: Literal["edit"] = "edit"
-    step_id: int
-    message: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: tuple[ToolCallEdit, ...] = ()
-    observations: tuple[ObservationEdit, ...] = ()
-
-
-class InsertStep(_Edit):
-    """A new step after an existing one, 0 for the very beginning; it is marked `extra.inserted_by_hand`."""
-
-    kind: Literal["insert"] = "insert"
-    after_step_id: int
-    source: Source = "agent"
-    message: str = ""
-    reasoning_content: str = ""
-    tool_calls: tuple[NewToolCall, ...] = ()
-
-
-class DeleteStep(_Edit):
-    kind: Literal["delete"] = "delete"
-    step_id: int
-
-
-class TruncateAfter(_Edit):
-    """Leave out every step after this one."""
-
-    kind: Literal["truncate"] = "truncate"
-    step_id: int
-
-
-Edit = Annotated[EditStep | InsertStep | DeleteStep | TruncateAfter, Field(discriminator="kind")]
-"""Any edit; with pydantic's TypeAdapter it is read from {"kind": "edit", ...}."""
-
-
-def apply_edits(document: Document, edits: Iterable[EditStep | InsertStep | DeleteStep | TruncateAfter]) -> Document:
+def apply_edits(document: Document, edits: Iterable[Edit]) -> Document:
     """The document after all edits, one after another: each one's step numbers are those after the edits before it.
 
     Raises EditError for the first that cannot be made; the document given is never changed.
@@ -102,7 +42,7 @@ def apply_edits(document: Document, edits: Iterable[EditStep | InsertStep | Dele
     return document
 
 
-def apply_edit(document: Document, edit: EditStep | InsertStep | DeleteStep | TruncateAfter) -> Document:
+def apply_edit(document: Document, edit: Edit) -> Document:
     """A new document with one edit made, its steps numbered anew from 1. Raises EditError."""
     steps = [step.model_copy(deep=True) for step in document.steps]
     if isinstance(edit, InsertStep):
@@ -115,6 +55,8 @@ def apply_edit(document: Document, edit: EditStep | InsertStep | DeleteStep | Tr
             _change_step(steps[index], edit)
         elif isinstance(edit, DeleteStep):
             del steps[index]
+        elif isinstance(edit, SplitStep):
+            steps[index : index + 1] = split_step(steps[index], edit)
         elif index == len(steps) - 1:
             raise EditError(f"Step {edit.step_id} is the last one: there is nothing after it to leave out.")
         else:
@@ -181,7 +123,7 @@ def _make_step(edit: InsertStep) -> Step:
     if not agent and (edit.tool_calls or edit.reasoning_content):
         raise EditError(f"{place}: only an agent's step has tool calls or reasoning.")
     message = _clean(edit.message)
-    if not message and not edit.tool_calls:
+    if not message.strip() and not edit.tool_calls:
         raise EditError(f"{place}: it has neither a text nor a tool call.")
     calls, results = [], []
     for order, new in enumerate(edit.tool_calls, start=1):
@@ -193,12 +135,13 @@ def _make_step(edit: InsertStep) -> Step:
             results.append(_make_result(str(order), _clean(new.observation)))
     return Step(
         step_id=edit.after_step_id + 1,
-        source=edit.source,
+        source="user" if edit.source == "environment" else edit.source,
         message=text_parts(message),
         reasoning_content=_clean(edit.reasoning_content) or None,
         tool_calls=calls or None,
         observation=Observation(results=results) if results else None,
         actor="assistant" if agent else "user" if edit.source == "user" else "environment",
+        role_raw="environment" if edit.source == "environment" else None,
         trainable=agent,
         extra={"inserted_by_hand": True},
     )
@@ -233,16 +176,9 @@ def _check_name(name: str, place: str) -> str:
 
 def _check_arguments(raw: str, place: str) -> tuple[dict[str, Any], str]:
     try:
-        value = json.loads(raw)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, character {error.colno}"
-        raise EditError(f"{place}: the arguments are not JSON: {error.msg} at {where}.") from error
-    except (ValueError, RecursionError) as error:
-        raise EditError(f"{place}: the arguments are not usable JSON.") from error
-    arguments, kept = read_arguments(_clean(raw))
-    if not isinstance(value, dict) or arguments is None:
-        raise EditError(f"{place}: the arguments are not a JSON object.")
-    return arguments, kept
+        return parse_arguments(raw)
+    except ArgumentsError as error:
+        raise EditError(f"{place}: {error}.") from error
 
 
 def _replace_text(parts: list[Part], text: str) -> list[Part]:

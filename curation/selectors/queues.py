@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.core.cache import cache
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
-from django.db.models.functions import Now, TruncDate
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Now, TruncDate
 
-from curation.models import Queue, QueueItem, Reservation, Review, Trajectory
+from curation.models import PreferencePair, Queue, QueueItem, Reservation, Review, Trajectory
 from curation.models.queue import OPEN
 from curation.permissions import Access
 
@@ -20,6 +20,8 @@ LARGE = 5000
 KEPT_SECONDS = 5
 Counted = TypeVar("Counted")
 HELD, DONE = Reservation.State.HELD, Reservation.State.DONE
+ITEM = ("item__queue__rubric", "item__trajectory__task", "item__pair")
+"""What a page needs of a reservation, read with it."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,18 @@ def keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Cou
 
 def list_queues(access: Access) -> QuerySet[Queue]:
     """The project's queues with `item_count` and `done_count` (reviews given)."""
-    queues = Queue.objects.filter(project=access.project).order_by("-id")
-    return queues.annotate(
-        item_count=Count("items", distinct=True),
-        done_count=Count("items__reservations", filter=Q(items__reservations__state=DONE), distinct=True),
-        wanted_count=F("item_count") * F("reviews_wanted"),
+    items = QueueItem.objects.filter(queue=OuterRef("pk"), gold=False).order_by().values("queue")
+    given = Reservation.objects.filter(item__queue=OuterRef("pk"), state=DONE, slot__isnull=False).order_by()
+    return (
+        Queue.objects.filter(project=access.project)
+        .select_related("rubric")
+        .prefetch_related("reviewers")
+        .annotate(
+            item_count=Coalesce(Subquery(items.annotate(n=Count("pk")).values("n")), Value(0)),
+            done_count=Coalesce(Subquery(given.values("item__queue").annotate(n=Count("pk")).values("n")), Value(0)),
+            wanted_count=F("item_count") * F("reviews_wanted"),
+        )
+        .order_by("-id")
     )
 
 
@@ -68,8 +77,8 @@ def count_progress(access: Access, queue: Queue) -> Progress:
 
 def _count_reviews(queue: Queue) -> tuple[int, int]:
     """Reviews wanted and given."""
-    given = Reservation.objects.filter(item__queue=queue, state=DONE).count()
-    return queue.items.count() * queue.reviews_wanted, given
+    given = Reservation.objects.filter(item__queue=queue, state=DONE, slot__isnull=False).count()
+    return queue.items.filter(gold=False).count() * queue.reviews_wanted, given
 
 
 def list_holds(queue: Queue) -> QuerySet[Reservation]:
@@ -87,20 +96,19 @@ def list_reviewers(queue: Queue) -> list[dict[str, Any]]:
 
 def count_bands(queue: Queue) -> list[tuple[int | None, int]]:
     """Items of a queue by difficulty band."""
-    rows = queue.items.values("trajectory__task__band").annotate(n=Count("id")).order_by("trajectory__task__band")
-    return [(row["trajectory__task__band"], row["n"]) for row in rows]
-
-
-def find_draft(reservation: Reservation) -> Review | None:
-    """The reviewer's own answer to an item so far, submitted or not."""
-    drafts = Review.objects.filter(item_id=reservation.item_id, reviewer_id=reservation.reviewer_id)
-    return drafts.prefetch_related("step_labels").first()
+    rows = queue.items.values("band").annotate(n=Count("id")).order_by("band")
+    return [(row["band"] or None, row["n"]) for row in rows]
 
 
 def find_hold(access: Access, queue: Queue) -> Reservation | None:
     """What the caller holds in a queue already."""
     held = Reservation.objects.filter(item__queue=queue, reviewer=access.user, state=HELD, expires_at__gt=Now())
-    return held.order_by("taken_at").first()
+    first = held.order_by("taken_at").values_list("pk", flat=True).first()
+    return find_reservation(first) if first else None
+
+
+def find_reservation(pk: int) -> Reservation:
+    return Reservation.objects.select_related(*ITEM).get(pk=pk)
 
 
 def has_open_items(access: Access, queue: Queue) -> bool:
@@ -108,7 +116,8 @@ def has_open_items(access: Access, queue: Queue) -> bool:
     mine = Reservation.objects.filter(
         item=OuterRef("pk"), reviewer=access.user, state__in=[HELD, DONE, Reservation.State.SKIPPED]
     )
-    return queue.items.filter(OPEN).exclude(Exists(mine)).exists()
+    others = Q(assignee__isnull=False) & ~Q(assignee=access.user)
+    return queue.items.filter(OPEN).exclude(others).exclude(Exists(mine)).exists()
 
 
 def find_last_review(access: Access, queue: Queue) -> Review | None:
@@ -117,16 +126,20 @@ def find_last_review(access: Access, queue: Queue) -> Review | None:
     return mine.order_by("-submitted_at", "-id").first()
 
 
-def count_band_shares(access: Access) -> tuple[dict[int, int], dict[int, int]]:
-    """Trajectories by known band: of the pool, and of what was accepted so far; of many, some seconds old."""
+def count_band_shares(access: Access, queue: Queue) -> tuple[dict[int, int], dict[int, int]]:
+    """Trajectories (of a pairwise queue, pairs) by known band: all, and those accepted; of many, some seconds old."""
 
     def count() -> list[tuple[int, int, int]]:
-        known = Trajectory.objects.filter(project=access.project, task__band__isnull=False).values("task__band")
-        accepted = Count("id", filter=Q(status=Trajectory.Status.ACCEPTED))
-        rows = known.annotate(pool=Count("id"), accepted=accepted)
-        return [(band or 0, pool, kept) for band, pool, kept in rows.values_list("task__band", "pool", "accepted")]
+        kinds: dict[str, tuple[QuerySet[Any], str]] = {
+            Queue.Kind.SINGLE: (Trajectory.objects.all(), Trajectory.Status.ACCEPTED),
+            Queue.Kind.PAIRWISE: (PreferencePair.objects.all(), PreferencePair.Status.CONFIRMED),
+        }
+        rows, wanted = kinds[queue.kind]
+        known = rows.filter(project=access.project, task__band__isnull=False).order_by().values("task__band")
+        counted = known.annotate(pool=Count("id"), accepted=Count("id", filter=Q(status=wanted)))
+        return [(band or 0, pool, kept) for band, pool, kept in counted.values_list("task__band", "pool", "accepted")]
 
-    key = f"band-shares-{access.project.pk}"
+    key = f"band-shares-{access.project.pk}-{queue.kind}"
     counted = keep_if_large(key, count, size=lambda rows: sum(pool for _, pool, _ in rows))
     return {band: pool for band, pool, _ in counted}, {band: accepted for band, _, accepted in counted}
 

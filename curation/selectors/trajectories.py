@@ -79,7 +79,9 @@ def list_reviews(access: Access, trajectory: Trajectory) -> QuerySet[Review]:
 
     Those given in a blind queue are left out for reviewers who have not answered the same item themselves.
     """
-    submitted = trajectory.reviews.exclude(submitted_at=None).select_related("reviewer", "item__queue", "revision")
+    submitted = trajectory.reviews.exclude(submitted_at=None).select_related(
+        "reviewer", "item__queue", "revision", "rubric"
+    )
     if not access.is_curator:
         answered = Review.objects.filter(reviewer=access.user, item=OuterRef("item")).exclude(submitted_at=None)
         submitted = submitted.filter(~Q(item__queue__blind=True) | Exists(answered))

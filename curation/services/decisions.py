@@ -13,6 +13,7 @@ from curation.models import BulkAction, Decision, Project, QueueItem, Review, Re
 from curation.permissions import Access
 from curation.services.audit import record_action
 from curation.services.difficulty import update_difficulty
+from curation.services.queue_items import follow_statuses
 
 # The rows are locked first, so that of two reviews submitted at once the later one counts with the earlier in view.
 LOCK = """
@@ -37,7 +38,7 @@ FROM (
         WHERE review.trajectory_id = settled.id AND review.submitted_at IS NOT NULL AND item.gold IS NOT TRUE
     ) AS reviewed
 ) AS fresh
-WHERE trajectory.id = fresh.id AND trajectory.status <> fresh.status
+WHERE trajectory.id = fresh.id AND trajectory.status <> fresh.status RETURNING trajectory.task_id
 """
 
 
@@ -50,7 +51,7 @@ def decide_trajectory(
     comment: str = "",
     item: QueueItem | None = None,
 ) -> Decision:
-    """Decide a trajectory's newest revision, whatever its reviews say. Raises ValueError for what no page would send."""
+    """Decide a trajectory's newest revision, whatever its reviews say. Raises ValueError for a bad verdict or grade."""
     access.require(Role.CURATOR)
     if verdict not in Review.Verdict.values:
         raise ValueError("Choose a verdict: accept, reject or unsure.")
@@ -107,8 +108,11 @@ def settle_trajectories(project: Project, trajectory_ids: Iterable[int]) -> None
     A standing decision counts before reviews; reviews that differ make a dispute; reviews of gold items test the
     reviewer and say nothing of the trajectory.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(LOCK, [project.pk, sorted(set(trajectory_ids))])
         locked = cursor.fetchall()
         cursor.execute(SETTLE, [[pk for pk, _ in locked]])
+        changed = cursor.fetchall()
         update_difficulty(project, {task for _, task in locked})
+        if changed:
+            follow_statuses([task for (task,) in changed])

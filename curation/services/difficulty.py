@@ -51,7 +51,7 @@ def update_difficulty(project: Project, task_ids: Iterable[int]) -> None:
     Attempts that crashed, or whose outcome is unknown, do not count; the human grade is what a curator decided last,
     else the median of the submitted grades of all attempts at the task. Grades of gold items do not count.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(LOCK, [project.pk, sorted(set(task_ids))])
         locked = [pk for (pk,) in cursor.fetchall()]
         if not locked:

@@ -21,7 +21,8 @@ from curation.models import Import, Task, Trajectory
 
 COLUMNS = (
     "id", "project_id", "task_id", "origin_id", "source", "model", "trial", "reward", "success", "completion",
-    "content_hash", "step_count", "tool_call_count", "character_count", "status", "head_number", "created_at",
+    "content_hash", "step_count", "tool_call_count", "character_count", "status", "head_number", "tags",
+    "created_at",
 )  # fmt: skip
 STAGE = f"""
 CREATE TEMP TABLE IF NOT EXISTS attempt_staging ON COMMIT DROP
@@ -199,7 +200,7 @@ def _staged_row(job: Import, pk: int, task_id: int, attempt: Attempt, now: Any) 
     return (
         pk, job.project_id, task_id, job.pk, job.source, attempt.model, attempt.trial, attempt.reward, attempt.success,
         attempt.completion, attempt.content_hash, attempt.step_count, attempt.tool_call_count, attempt.character_count,
-        Trajectory.Status.UNREVIEWED, 0, now,
+        Trajectory.Status.UNREVIEWED, 0, [], now,
     )  # fmt: skip
 
 

@@ -8,9 +8,11 @@ from django.utils import timezone
 
 from curation.models import (
     DatasetRow,
+    Decision,
     Import,
     Judgement,
     PreferencePair,
+    Remark,
     Reservation,
     Review,
     Revision,
@@ -58,8 +60,10 @@ def _find_built(job: Import) -> str:
     found = {
         "reviewed": Review.objects.filter(of_import).count(),
         "in somebody's hands for review": Reservation.objects.filter(
-            item__trajectory__origin=job, state=Reservation.State.HELD
+            Q(item__trajectory__origin=job) | Q(item__pair__in=pairs), state=Reservation.State.HELD
         ).count(),
+        "decided by a curator": Decision.objects.filter(of_import, withdrawn_at=None).count(),
+        "discussed": Remark.objects.filter(of_import).count(),
         "corrected": Revision.objects.filter(of_import, number__gt=0).count(),
         "judged in pairs": Judgement.objects.filter(pair__in=pairs).count(),
         "frozen in datasets": DatasetRow.objects.filter(

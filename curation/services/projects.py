@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from curation.models import Membership, Project, Role, User
+from curation.models import Membership, Project, QueueItem, Role, User
 from curation.permissions import Access
 from curation.services.audit import record_action
 
@@ -59,10 +59,11 @@ def save_member(access: Access, *, username: str, roles: Iterable[str]) -> tuple
 
 
 def remove_member(access: Access, membership: Membership) -> None:
-    """Raises ValueError for the last owner."""
+    """What was assigned to them is everybody's again. Raises ValueError for the last owner."""
     with transaction.atomic():
         owners = Membership.objects.select_for_update().filter(project=access.project, roles__contains=[Role.OWNER])
         if {owner.pk for owner in owners} == {membership.pk}:
             raise ValueError("A project needs an owner; make somebody else one first.")
+        QueueItem.objects.filter(queue__project=access.project, assignee=membership.user).update(assignee=None)
         record_action(access, "member.remove", membership.user)
         membership.delete()

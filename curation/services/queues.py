@@ -7,75 +7,94 @@ held by unique constraints on Reservation.
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import TypedDict, Unpack
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, FloatField, QuerySet
-from django.db.models.functions import Cast, Now, Random
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from curation.difficulty import BANDS, deficit_by_band
 from curation.formats.cleaning import clean_text
-from curation.models import Queue, QueueItem, Reservation, Trajectory
+from curation.models import Membership, PreferencePair, Queue, Reservation, Role, Trajectory, User
 from curation.permissions import Access
-from curation.selectors.queues import count_band_shares, find_hold, has_open_items
+from curation.selectors.queues import count_band_shares, find_hold, find_reservation, has_open_items
 from curation.services.audit import record_action
+from curation.services.queue_items import add_pairs, add_trajectories
 
-ITEMS_AT_ONCE = 5000
+
+class QueueSettings(TypedDict, total=False):
+    """How a queue is worked: the fields of Queue by name, each with the model's default."""
+
+    kind: str
+    conditions: dict[str, str]
+    order: str
+    seed: int
+    reviews_wanted: int
+    blind: bool
+    lease_minutes: int
+    gold_percent: int
 
 
 def create_queue(
     access: Access,
     *,
     name: str,
-    trajectories: QuerySet[Trajectory],
-    order: str = Queue.Order.DEFICIT,
-    reviews_wanted: int = 1,
-    blind: bool = False,
-    lease_minutes: int = 30,
+    trajectories: QuerySet[Trajectory] | None = None,
+    pairs: QuerySet[PreferencePair] | None = None,
+    reviewers: Iterable[User] = (),
+    **settings: Unpack[QueueSettings],
 ) -> Queue:
-    """A queue of these trajectories. Raises ValueError for a taken name, and where there is nothing to review."""
+    """A queue of these trajectories, or of these pairs: then it is pairwise.
+
+    `reviewers` are who may take from it; none named, every reviewer of the project may. Raises ValueError for a taken
+    name, for somebody who is no reviewer here, and where there is nothing to review.
+    """
+    kind = Queue.Kind.SINGLE if pairs is None else Queue.Kind.PAIRWISE
+    named = _check_reviewers(access, reviewers)
     try:
         with transaction.atomic():
-            queue = Queue.objects.create(
-                project=access.project,
-                name=name,
-                order=order,
-                reviews_wanted=reviews_wanted,
-                blind=blind,
-                lease_minutes=lease_minutes,
-                created_by=access.user,
-            )
-            added = add_items(queue, trajectories)
+            fields = {**settings, "kind": kind}
+            queue = Queue.objects.create(project=access.project, name=name, created_by=access.user, **fields)
+            queue.reviewers.set(named)
+            if pairs is not None:
+                added = add_pairs(queue, pairs)
+            else:
+                added = add_trajectories(queue, Trajectory.objects.none() if trajectories is None else trajectories)
             if not added:
-                raise ValueError("No trajectory fits these conditions, so there would be nothing to review.")
+                raise ValueError("Nothing fits these conditions, so there would be nothing to review.")
             record_action(access, "queue.create", queue, items=added)
     except IntegrityError as error:
         raise ValueError(f"There is a queue named {name!r} already.") from error
     return queue
 
 
-def extend_queue(access: Access, queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
-    """Put more trajectories into a queue that people work in already; returns how many were not in it."""
-    added = add_items(queue, trajectories)
+def change_queue(
+    access: Access, queue: Queue, *, name: str, reviewers: Iterable[User], lease_minutes: int, gold_percent: int
+) -> None:
+    """Change how a queue is worked; what it holds stays. Raises ValueError as create_queue does."""
+    named = _check_reviewers(access, reviewers)
+    try:
+        with transaction.atomic():
+            Queue.objects.filter(pk=queue.pk).update(name=name, lease_minutes=lease_minutes, gold_percent=gold_percent)
+            queue.reviewers.set(named)
+            record_action(access, "queue.change", queue, reviewers=[user.pk for user in named])
+    except IntegrityError as error:
+        raise ValueError(f"There is a queue named {name!r} already.") from error
+
+
+def extend_queue(access: Access, queue: Queue, rows: QuerySet[Trajectory] | QuerySet[PreferencePair]) -> int:
+    """Put more into a queue that people work in already; returns how many were not in it.
+
+    Raises ValueError for trajectories in a queue of pairs, and the other way round.
+    """
+    added = add_pairs(queue, rows) if issubclass(rows.model, PreferencePair) else add_trajectories(queue, rows)
     record_action(access, "queue.extend", queue, items=added)
     return added
-
-
-def add_items(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
-    """Put trajectories into a queue; those that are in it already stay as they are. Returns the number added."""
-    rank = Random() if queue.order == Queue.Order.RANDOM else Cast(F("id"), FloatField())
-    before = queue.items.count()
-    chosen = trajectories.filter(project_id=queue.project_id).annotate(queue_rank=rank).order_by()
-    batch: list[QueueItem] = []
-    for pk, position in chosen.values_list("pk", "queue_rank").iterator(ITEMS_AT_ONCE):
-        batch.append(QueueItem(queue=queue, trajectory_id=pk, rank=position))
-        if len(batch) == ITEMS_AT_ONCE:
-            QueueItem.objects.bulk_create(batch, ignore_conflicts=True)
-            batch.clear()
-    QueueItem.objects.bulk_create(batch, ignore_conflicts=True)
-    return queue.items.count() - before
 
 
 FREE_EXPIRED = """
@@ -87,7 +106,7 @@ WHERE id IN (
 """
 FIND_OPEN = """
 SELECT item.id, item.free_slots[1] AS slot FROM curation_queueitem item
-WHERE item.queue_id = %(queue)s AND item.free_slots <> '{}' AND (%(band)s)
+WHERE item.queue_id = %(queue)s AND item.free_slots <> '{}' AND (%(condition)s)
   AND NOT EXISTS (
       SELECT 1 FROM curation_reservation mine
       WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state <> 'released')
@@ -96,6 +115,7 @@ ORDER BY item.rank, item.id LIMIT 1 FOR UPDATE SKIP LOCKED
 FIND_DEFERRED = """
 SELECT item.id, item.free_slots[1] AS slot FROM curation_queueitem item
 WHERE item.queue_id = %(queue)s AND item.free_slots <> '{}'
+  AND (item.assignee_id IS NULL OR item.assignee_id = %(reviewer)s)
   AND NOT EXISTS (
       SELECT 1 FROM curation_reservation mine
       WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state IN ('held', 'done', 'skipped'))
@@ -110,6 +130,15 @@ SELECT next_item.id, %(reviewer)s, next_item.slot, 'held', now(), now() + %(minu
 FROM (%(found)s LIMIT 1) AS next_item
 ON CONFLICT DO NOTHING RETURNING id
 """
+# In an order of each reviewer's own, so that nobody can tell a gold item by when it comes.
+FIND_GOLD = """
+SELECT item.id, NULL::smallint AS slot FROM curation_queueitem item
+WHERE item.queue_id = %(queue)s AND item.gold
+  AND NOT EXISTS (
+      SELECT 1 FROM curation_reservation mine
+      WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state <> 'released')
+ORDER BY md5(item.id || ':' || %(reviewer)s)
+"""
 LOCK_REVIEWER = "SELECT pg_advisory_xact_lock(%s, %s)"
 TRIES = 10
 PAUSE = 0.03
@@ -119,9 +148,11 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
     """The caller's hold on the next item: the one they have already, else a new one; None where nothing is left.
 
     Leases that ran out are freed first. Two requests of one person wait for one another, those of different people
-    never do: an item that somebody is just taking is passed over.
+    never do: an item that somebody is just taking is passed over. Raises PermissionDenied for whoever may not take
+    from this queue.
     """
-    statement = _write_take(_order_bands(access, queue))
+    require_taker(access, queue)
+    statement = _write_take(_list_branches(access, queue))
     parameters = {"queue": queue.pk, "reviewer": access.user.pk, "minutes": queue.lease_minutes}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOCK_REVIEWER, [queue.pk, access.user.pk])
@@ -129,25 +160,42 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
         if held is not None:
             return held
         cursor.execute(FREE_EXPIRED, parameters)
+        if queue.gold_percent and random.random() * 100 < queue.gold_percent:  # noqa: S311  # a lot, not a secret
+            cursor.execute(TAKE.replace("%(found)s", FIND_GOLD), parameters)
+            if row := cursor.fetchone():
+                return find_reservation(row[0])
         for _ in range(TRIES):
             cursor.execute(statement, parameters)
             if row := cursor.fetchone():
-                return Reservation.objects.select_related("item__queue").get(pk=row[0])
+                return find_reservation(row[0])
             if not has_open_items(access, queue):
                 return None
             time.sleep(PAUSE)  # somebody holds the rows of all that is left: they take them, or let them go
     return None
 
 
-def _write_take(bands: Sequence[int]) -> str:
-    """One statement: the first open item of the first of these bands that has one, or of any, without bands.
+def require_taker(access: Access, queue: Queue) -> None:
+    """Raises PermissionDenied where the queue names who may take from it, and the caller is not named."""
+    named = set(Queue.reviewers.through.objects.filter(queue=queue).values_list("user", flat=True))
+    if named and access.user.pk not in named:
+        raise PermissionDenied("Only the reviewers named by its curator take from this queue.")
 
-    Each band is a branch of its own, so that each is one step into an index; the later ones are not run. What the
+
+def _list_branches(access: Access, queue: Queue) -> list[str]:
+    """The conditions to look under, one after another: what is the caller's alone, then the bands in their order."""
+    unassigned = "item.assignee_id IS NULL"
+    bands = [f"{unassigned} AND item.band = {int(band)}" for band in _order_bands(access, queue)]
+    return ["item.assignee_id = %(reviewer)s", *(bands or [unassigned])]
+
+
+def _write_take(conditions: Sequence[str]) -> str:
+    """One statement: the first open item under the first of these conditions that has one.
+
+    Each condition is a branch of its own, so that each is one step into an index; the later ones are not run. What the
     reviewer put off comes last, that of longest ago first.
     """
-    conditions = [f"item.band = {int(band)}" for band in bands] or ["true"]
     found = " UNION ALL ".join(
-        f"(SELECT id, slot FROM ({FIND_OPEN.replace('%(band)s', condition)}) AS open_{index})"  # noqa: S608  # whole numbers
+        f"(SELECT id, slot FROM ({FIND_OPEN.replace('%(condition)s', condition)}) AS open_{index})"  # noqa: S608  # ours
         for index, condition in enumerate(conditions)
     )
     found += f" UNION ALL (SELECT id, slot FROM ({FIND_DEFERRED}) AS deferred)"  # noqa: S608  # a constant
@@ -186,10 +234,18 @@ def defer_item(reservation: Reservation) -> bool:
     return bool(held.update(state=Reservation.State.DEFERRED))
 
 
+def _check_reviewers(access: Access, reviewers: Iterable[User]) -> list[User]:
+    named = list(reviewers)
+    allowed = Membership.objects.filter(project=access.project, roles__contains=[Role.REVIEWER], user__in=named)
+    if allowed.count() < len({user.pk for user in named}):
+        raise ValueError("Only reviewers of this project can take from its queues.")
+    return named
+
+
 def _order_bands(access: Access, queue: Queue) -> list[int]:
     """Bands in the order in which they are served; 0 stands for unknown. Equal order for all: one band is as good."""
     if queue.order != Queue.Order.DEFICIT:
         return []
-    pool, accepted = count_band_shares(access)
+    pool, accepted = count_band_shares(access, queue)
     deficit = deficit_by_band(accepted, pool)
     return [*sorted(BANDS, key=lambda band: (-deficit[band], -band)), 0]

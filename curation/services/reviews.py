@@ -7,27 +7,45 @@ from datetime import timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from curation.models import Reservation, Review, Revision, StepLabel
+from curation.formats.cleaning import clean_text
+from curation.models import Mention, Reservation, Review, Revision, StepLabel, Trajectory
 from curation.models.review import FailureMode
 from curation.permissions import Access
 from curation.services.decisions import settle_trajectories
+from curation.services.remarks import mention_members
+from curation.services.rubrics import check_scores, find_rubric
 
 
 class LeaseLost(ValueError):
     """The reviewer no longer holds the item; what they wrote was kept as a draft."""
 
 
+class RevisionMoved(ValueError):
+    """The trajectory was corrected while it was reviewed; what the reviewer wrote was kept as a draft."""
+
+
 @dataclass(frozen=True)
 class Answer:
-    """What a reviewer says of a trajectory. `labels` maps step ids to correct, neutral or wrong."""
+    """What a reviewer says of a trajectory.
+
+    `labels` maps step ids to correct, neutral or wrong, and `failure_mode_of` those that are wrong to what went wrong
+    there. `scores` maps criteria of the rubric of that number to levels. `revision` is the number of the revision that
+    was read (None: the newest); `seconds` is time at work, without idle time.
+    """
 
     verdict: str = ""
     grade: int | None = None
     failure_modes: list[str] = field(default_factory=list)
     comment: str = ""
     labels: dict[int, str] = field(default_factory=dict)
+    failure_mode_of: dict[int, str] = field(default_factory=dict)
     first_error: int | None = None
+    scores: dict[str, int] = field(default_factory=dict)
+    rubric: int | None = None
+    revision: int | None = None
+    seconds: int = 0
 
     def check(self) -> None:
         """Raises ValueError for what no page would send."""
@@ -35,7 +53,7 @@ class Answer:
             raise ValueError(f"Unknown verdict {self.verdict!r}.")
         if self.grade is not None and not 1 <= self.grade <= 5:
             raise ValueError("Difficulty is a whole number from 1 to 5.")
-        unknown = sorted(set(self.failure_modes) - set(FailureMode.values))
+        unknown = sorted({*self.failure_modes, *self.failure_mode_of.values()} - set(FailureMode.values))
         if unknown:
             raise ValueError(f"Unknown failure mode {unknown[0]!r}.")
         if not set(self.labels.values()) <= set(StepLabel.Label.values):
@@ -46,33 +64,38 @@ def save_draft(access: Access, reservation: Reservation, answer: Answer) -> Revi
     """Keep what was typed so far. A review that was submitted already is left as it is."""
     answer.check()
     with transaction.atomic():
+        Reservation.objects.select_for_update().only("pk").get(pk=reservation.pk)
         return _write_review(access, reservation, answer)
 
 
 def submit_review(access: Access, reservation: Reservation, answer: Answer) -> Review:
     """Submit a review, once: a second submit of the same reservation returns the first one's review.
 
-    Raises LeaseLost where somebody else has the item by now (the answer is then kept as a draft), and ValueError
-    for an answer without a verdict or with values that do not exist.
+    Raises LeaseLost where somebody else has the item by now, and RevisionMoved where the revision that was read is no
+    longer the newest (the answer is then kept as a draft), and ValueError for an answer without a verdict or with
+    values that do not exist.
     """
     answer.check()
     if not answer.verdict:
         raise ValueError("Choose a verdict: accept, reject or unsure.")
-    lost = None
+    problem: ValueError | None = None
     with transaction.atomic():
         current = Reservation.objects.select_for_update().get(pk=reservation.pk)
         if current.state == Reservation.State.DONE:
             return Review.objects.get(item_id=current.item_id, reviewer=access.user)
         review = _write_review(access, reservation, answer)
-        if current.state != Reservation.State.HELD and not _hold_again(current):
-            lost = current
+        if review.revision.number != review.trajectory.head_number:
+            problem = RevisionMoved(tell_moved(review.trajectory, review.revision.number))
+        elif current.state != Reservation.State.HELD and not _hold_again(current):
+            problem = LeaseLost(_tell_who_has_it(current))
         else:
             Reservation.objects.filter(pk=current.pk).update(state=Reservation.State.DONE)
-            Review.objects.filter(pk=review.pk).update(submitted_at=Now())
-            review.refresh_from_db()
+            review.submitted_at = timezone.now()
+            review.save(update_fields=["submitted_at"])
             settle_trajectories(access.project, [review.trajectory_id])
-    if lost is not None:
-        raise LeaseLost(_tell_who_has_it(lost))
+            mention_members(access, review.comment, trajectory=review.trajectory, review=review)
+    if problem is not None:
+        raise problem
     return review
 
 
@@ -91,32 +114,70 @@ def undo_review(access: Access, review: Review) -> Reservation:
         lease = timedelta(minutes=reservation.item.queue.lease_minutes)
         Reservation.objects.filter(pk=reservation.pk).update(state=Reservation.State.HELD, expires_at=Now() + lease)
         Review.objects.filter(pk=review.pk).update(submitted_at=None)
+        Mention.objects.filter(review=review).delete()
         settle_trajectories(access.project, [review.trajectory_id])
     return reservation
 
 
-def _write_review(access: Access, reservation: Reservation, answer: Answer) -> Review:
-    trajectory = reservation.item.get_trajectory()
-    head = Revision.objects.only("pk").get(trajectory=trajectory, number=trajectory.head_number)
-    review, _ = Review.objects.select_for_update().get_or_create(
-        trajectory=trajectory, item_id=reservation.item_id, reviewer=access.user, defaults={"revision": head}
+def tell_moved(trajectory: Trajectory, seen: int) -> str:
+    """Who corrected a trajectory after revision `seen` was shown."""
+    newest = trajectory.revisions.defer("document").select_related("author").latest("number")
+    return (
+        f"{newest.author or 'Somebody'} corrected this trajectory while you read it: it is at revision "
+        f"{newest.number}, you read revision {seen}. Your answer is kept; look at what changed, then save again."
     )
-    if review.submitted_at is not None:
+
+
+def _write_review(access: Access, reservation: Reservation, answer: Answer) -> Review:
+    """The caller's review of an item, with this answer unless it was submitted; the caller holds the reservation's row.
+
+    The trajectory's row is locked: a correction comes before this answer or after it, never between.
+    """
+    trajectory = Trajectory.objects.select_for_update(no_key=True).get(pk=reservation.item.get_trajectory().pk)
+    review = Review.objects.filter(item_id=reservation.item_id, reviewer=access.user).first()
+    if review is not None and review.submitted_at is not None:
         return review
-    review.revision = head
-    review.verdict, review.grade, review.comment = answer.verdict, answer.grade, answer.comment
-    review.failure_modes = sorted(set(answer.failure_modes))
-    review.save(update_fields=["revision", "verdict", "grade", "comment", "failure_modes", "saved_at"])
+    number = trajectory.head_number if answer.revision is None else answer.revision
+    seen = Revision.objects.only("number").filter(trajectory=trajectory, number=number).first()
+    if seen is None:
+        raise ValueError(f"Trajectory {trajectory.pk} has no revision {number}.")
+    written = review or Review(trajectory=trajectory, item_id=reservation.item_id, reviewer=access.user)
+    written.trajectory, written.revision = trajectory, seen
+    written.rubric = find_rubric(reservation.item.queue, answer.rubric)
+    written.scores = check_scores(written.rubric, answer.scores)
+    written.verdict, written.grade = answer.verdict, answer.grade
+    written.comment = clean_text(answer.comment)[0]
+    written.failure_modes = sorted(set(answer.failure_modes))
+    written.seconds = min(max(answer.seconds, 0), _seconds_since(reservation))
+    written.save()
+    if review is not None:
+        review.step_labels.all().delete()
+    _write_labels(written, answer, trajectory.step_count)
+    return written
+
+
+def _write_labels(review: Review, answer: Answer, step_count: int) -> None:
     labels = dict(answer.labels)
     if answer.first_error is not None:
         labels[answer.first_error] = StepLabel.Label.WRONG
-    review.step_labels.all().delete()
-    StepLabel.objects.bulk_create(
-        StepLabel(review=review, step_id=step, label=label, first_error=step == answer.first_error)
+    rows = [
+        StepLabel(
+            review=review,
+            step_id=step,
+            label=label,
+            first_error=step == answer.first_error,
+            failure_mode=answer.failure_mode_of.get(step, "") if label == StepLabel.Label.WRONG else "",
+        )
         for step, label in labels.items()
-        if 1 <= step <= trajectory.step_count
-    )
-    return review
+        if 1 <= step <= step_count
+    ]
+    if rows:
+        StepLabel.objects.bulk_create(rows)
+
+
+def _seconds_since(reservation: Reservation) -> int:
+    """No more time can have been spent on an item than went by since it was taken."""
+    return max(0, int((timezone.now() - reservation.taken_at).total_seconds()))
 
 
 def _hold_again(reservation: Reservation) -> bool:

@@ -97,9 +97,9 @@ def pretty_arguments(call: Mapping[str, Any]) -> str:
 
 
 @register.filter
-def lookup(mapping: Mapping[Any, Any], key: object) -> object:
-    """`mapping[key]`, which a template cannot write where the key is a variable."""
-    return mapping.get(key)
+def lookup(mapping: Mapping[Any, Any] | None, key: object) -> object:
+    """`mapping[key]`, which a template cannot write where the key is a variable; nothing of what is not there."""
+    return mapping.get(key) if mapping else None
 
 
 @register.filter

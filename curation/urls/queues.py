@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from curation.views import adjudication, agreement, gold, progress, queues, reviews
+from curation.views import adjudication, agreement, gold, progress, queues, reviews, rubrics
 
 inside = [
     path("queues/", queues.queue_list, name="queue-list"),
     path("queues/new/", queues.queue_create, name="queue-create"),
     path("queues/<int:pk>/", queues.queue_detail, name="queue-detail"),
+    path("queues/<int:pk>/change/", queues.queue_change, name="queue-change"),
+    path("queues/<int:pk>/rubric/", rubrics.queue_rubric, name="queue-rubric"),
     path("queues/add/", queues.queue_extend, name="queue-extend"),
     path("queues/<int:pk>/next/", reviews.queue_next, name="queue-next"),
     path("queues/<int:pk>/undo/", reviews.queue_undo, name="queue-undo"),

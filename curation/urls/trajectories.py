@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from curation.views import corrections, exports, trajectories
+from curation.views import corrections, exports, remarks, trajectories
 
 inside = [
     path("trajectories/", trajectories.trajectory_list, name="trajectory-list"),
@@ -16,4 +16,10 @@ inside = [
     path("trajectories/<int:pk>/raw/", trajectories.trajectory_raw, name="trajectory-raw"),
     path("trajectories/<int:pk>/diff/<int:older>-<int:newer>/", trajectories.revision_diff, name="revision-diff"),
     path("trajectories/<int:pk>/steps/<int:step_id>/edit/", corrections.step_edit, name="step-edit"),
+    path("trajectories/<int:pk>/check/", corrections.step_check, name="step-check"),
+    path("trajectories/<int:pk>/remarks/", remarks.remark_list, name="remark-list"),
+    path("remarks/<int:pk>/remove/", remarks.remark_remove, name="remark-remove"),
+    path("remarks/names/", remarks.remark_names, name="remark-names"),
+    path("mentions/", remarks.mention_list, name="mention-list"),
+    path("mentions/seen/", remarks.mention_seen, name="mention-seen"),
 ]

@@ -1,17 +1,23 @@
-"""Queues: the list, making one from a filter, and who is at work in one."""
+"""Queues: the list, making one from a filter, how one is worked, and who is at work in one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_filters import FilterSet
 
-from curation.filters import TrajectoryFilter, read_conditions
-from curation.models import Role
-from curation.permissions import access_project, get_queue
-from curation.review_forms import QueueForm
+from curation import filters, pair_filters
+from curation.models import PreferencePair, Queue, Role, Trajectory
+from curation.permissions import Access, access_project, get_queue
+from curation.review_forms import QueueChangeForm, QueueForm
 from curation.selectors.gold import measure_accuracy
+from curation.selectors.pairs import list_pairs
 from curation.selectors.queues import (
     count_bands,
     count_progress,
@@ -21,7 +27,7 @@ from curation.selectors.queues import (
     list_reviewers,
 )
 from curation.selectors.trajectories import list_models, list_trajectories
-from curation.services.queues import create_queue, extend_queue
+from curation.services.queues import change_queue, create_queue, extend_queue
 from curation.views.queue_tabs import tabs_context
 
 
@@ -33,14 +39,16 @@ def queue_list(request: HttpRequest, project: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def queue_create(request: HttpRequest, project: str) -> HttpResponse:
-    """A new queue of the trajectories that the filter in the address (GET) or in the form (POST) picks."""
+    """A new queue of what the filter in the address (GET) or in the form (POST) picks: trajectories, or pairs."""
     access = access_project(request, project, Role.CURATOR)
-    conditions = read_conditions(request.POST or request.GET)
-    chosen = TrajectoryFilter(conditions, queryset=list_trajectories(access))
-    form = QueueForm(request.POST or None)
+    fields = request.POST or request.GET
+    kind = Queue.Kind.PAIRWISE if fields.get("kind") == Queue.Kind.PAIRWISE else Queue.Kind.SINGLE
+    chosen, conditions = _choose(access, kind, fields)
+    form = QueueForm(request.POST or None, project=access.project)
     if request.method == "POST" and chosen.is_valid() and form.is_valid():
+        rows: dict[str, Any] = {"pairs" if kind == Queue.Kind.PAIRWISE else "trajectories": chosen.qs}
         try:
-            queue = create_queue(access, trajectories=chosen.qs, **form.cleaned_data)
+            queue = create_queue(access, **rows, **form.cleaned_data, conditions=conditions)
         except ValueError as error:
             form.add_error(None, str(error))
         else:
@@ -48,21 +56,24 @@ def queue_create(request: HttpRequest, project: str) -> HttpResponse:
             return redirect("curation:queue-detail", project, queue.pk)
     context = {
         "form": form,
+        "kind": kind,
+        "kinds": Queue.Kind.choices,
         "filter": chosen,
+        "conditions": conditions,
         "count": chosen.qs.count() if chosen.is_valid() else 0,
         "models": list_models(access),
-        "queues": access.project.queues.order_by("name"),
+        "queues": access.project.queues.filter(kind=kind).order_by("name"),
     }
     return render(request, "curation/queue_create.html", context)
 
 
 @require_POST
 def queue_extend(request: HttpRequest, project: str) -> HttpResponse:
-    """More trajectories, those that the form's filter picks, for a queue that is there already."""
+    """What the form's filter picks, for a queue that is there already."""
     access = access_project(request, project, Role.CURATOR)
-    number = request.POST.get("queue", "")
+    number = request.POST.get("into", "")
     queue = get_queue(access, int(number) if number.isdecimal() and len(number) < 19 else 0)
-    chosen = TrajectoryFilter(read_conditions(request.POST), queryset=list_trajectories(access))
+    chosen, _ = _choose(access, queue.kind, request.POST)
     if chosen.is_valid():
         added = extend_queue(access, queue, chosen.qs)
         messages.success(request, f"{added:,} added; what was in it already stays as it is.")
@@ -85,3 +96,30 @@ def queue_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "accuracy": {one.name: one for one in measure_accuracy(queue)} if access.is_curator else {},
     }
     return render(request, "curation/queue_detail.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def queue_change(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    access = access_project(request, project, Role.CURATOR)
+    queue = get_queue(access, pk)
+    form = QueueChangeForm(request.POST or None, instance=get_queue(access, pk), project=access.project)
+    if request.method == "POST" and form.is_valid():
+        try:
+            change_queue(access, queue, **form.cleaned_data)
+        except ValueError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, "Saved.")
+            return redirect("curation:queue-detail", project, pk)
+    return render(request, "curation/queue_change.html", {"queue": queue, "form": form})
+
+
+def _choose(access: Access, kind: str, fields: Mapping[str, Any]) -> tuple[FilterSet, dict[str, str]]:
+    """The filter of that kind, and its conditions among the fields of a request."""
+    if kind == Queue.Kind.PAIRWISE:
+        conditions = pair_filters.read_conditions(fields)
+        pairs: QuerySet[PreferencePair] = list_pairs(access)
+        return pair_filters.PairFilter(conditions, queryset=pairs), conditions
+    conditions = filters.read_conditions(fields)
+    attempts: QuerySet[Trajectory] = list_trajectories(access)
+    return filters.TrajectoryFilter(conditions, queryset=attempts), conditions

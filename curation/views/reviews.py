@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect, push_url
 
 from curation.difficulty import ANCHORS
 from curation.forms import first_error
 from curation.models import Queue, Reservation, Role
 from curation.models.review import FailureMode
-from curation.permissions import Access, access_project, get_queue, get_reservation, get_revision, get_trajectory
+from curation.permissions import Access, access_project, get_queue, get_reservation, get_revision
 from curation.review_forms import AnswerForm
-from curation.selectors.queues import count_progress, find_draft, find_last_review
-from curation.selectors.trajectories import list_reviews, list_revisions
+from curation.selectors.drafts import read_draft
+from curation.selectors.queues import count_progress, find_last_review
+from curation.selectors.trajectories import list_reviews
 from curation.services.queues import defer_item, release_item, renew_lease, skip_item, take_next
-from curation.services.reviews import LeaseLost, save_draft, submit_review, undo_review
+from curation.services.reviews import (
+    LeaseLost,
+    RevisionMoved,
+    save_draft,
+    submit_review,
+    tell_moved,
+    undo_review,
+)
 from curation.views.trajectories import reading_context
 
 
@@ -29,7 +41,7 @@ def queue_next(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    """GET shows the item that one holds; POST submits the answer and goes on to the next item."""
+    """GET shows the item that one holds. POST submits the answer and shows the next item: one request with htmx."""
     access = access_project(request, project, Role.REVIEWER)
     reservation = _own_reservation(access, pk)
     queue = reservation.item.queue
@@ -38,40 +50,25 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         try:
             if not form.is_valid():
                 raise ValueError(first_error(form))
-            submit_review(access, reservation, form.read_answer())
+            answer = form.read_answer()
+            if not answer.verdict:
+                save_draft(access, reservation, answer)
+            submit_review(access, reservation, answer)
         except LeaseLost as error:
             messages.error(request, str(error))
-            return redirect("curation:queue-detail", project, queue.pk)
+            return _leave(request, reverse("curation:queue-detail", args=[project, queue.pk]))
+        except RevisionMoved as error:
+            messages.warning(request, str(error))
+            reservation = _own_reservation(access, pk)
         except ValueError as error:
             messages.error(request, str(error))
         else:
             return _go_to_next(request, access, queue)
+    if reservation.item.pair_id:
+        return redirect("curation:queue-judge", project, pk)
     if reservation.state in (Reservation.State.DONE, Reservation.State.SKIPPED):
         return redirect("curation:queue-detail", project, queue.pk)
-    trajectory = get_trajectory(access, reservation.item.trajectory_id or 0)
-    revision = get_revision(access, trajectory, trajectory.head_number)
-    draft = find_draft(reservation)
-    labels = {label.step_id: label.label for label in draft.step_labels.all()} if draft else {}
-    first = next((label.step_id for label in draft.step_labels.all() if label.first_error), None) if draft else None
-    context = {
-        **reading_context(trajectory, revision),
-        "reservation": reservation,
-        "queue": queue,
-        "draft": draft,
-        "labels": labels,
-        "first_error": first,
-        "progress": count_progress(access, queue),
-        "anchors": ANCHORS,
-        "failure_modes": FailureMode.choices,
-        "revisions": list_revisions(trajectory),
-        "reviews": [] if queue.blind else list_reviews(access, trajectory),
-        "held": reservation.state == Reservation.State.HELD,
-        "reviewing": reservation.pk,
-        "can_edit": True,
-        "undo": find_last_review(access, queue),
-        "blind": queue.blind,
-    }
-    return render(request, "curation/queue_review.html", context)
+    return _show(request, access, reservation)
 
 
 @require_POST
@@ -80,10 +77,18 @@ def review_draft(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     access = access_project(request, project, Role.REVIEWER)
     reservation = _own_reservation(access, pk)
     form = AnswerForm(request.POST)
-    if not form.is_valid():
-        return render(request, "curation/queue_draft.html", {"problem": first_error(form)})
-    draft = save_draft(access, reservation, form.read_answer())
-    return render(request, "curation/queue_draft.html", {"draft": draft, "held": renew_lease(reservation)})
+    try:
+        if not form.is_valid():
+            raise ValueError(first_error(form))
+        draft = save_draft(access, reservation, form.read_answer())
+    except ValueError as error:
+        return render(request, "curation/queue_draft.html", {"problem": str(error)})
+    held = renew_lease(reservation)
+    reservation.refresh_from_db(fields=["expires_at"])
+    context = {"draft": draft, "held": held, "reservation": reservation}
+    if draft.revision.number != draft.trajectory.head_number:
+        context["moved"] = tell_moved(draft.trajectory, draft.revision.number)
+    return render(request, "curation/queue_draft.html", context)
 
 
 @require_POST
@@ -133,6 +138,39 @@ def queue_undo(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     return redirect("curation:queue-review", project, reservation.pk)
 
 
+def _show(request: HttpRequest, access: Access, reservation: Reservation) -> HttpResponse:
+    """The workbench with an item: the whole page, or with htmx what changes of it."""
+    trajectory, queue = reservation.item.get_trajectory(), reservation.item.queue
+    revision = get_revision(access, trajectory, trajectory.head_number)
+    draft = read_draft(reservation, revision)
+    review = draft.review
+    rubric = review.rubric if review and review.scores else queue.rubric
+    context: dict[str, Any] = {
+        **reading_context(trajectory, revision),
+        "reservation": reservation,
+        "queue": queue,
+        "rubric": rubric,
+        "draft": review,
+        "read_before": draft.read_before,
+        "labels": draft.labels,
+        "modes": draft.modes,
+        "first_error": draft.first_error,
+        "progress": count_progress(access, queue),
+        "anchors": ANCHORS,
+        "failure_modes": FailureMode.choices,
+        "reviews": [] if queue.blind or reservation.item.gold else list_reviews(access, trajectory),
+        "remark_count": 0 if queue.blind else trajectory.remarks.count(),
+        "held": reservation.state == Reservation.State.HELD,
+        "reviewing": reservation.pk,
+        "can_edit": True,
+        "blind": queue.blind,
+    }
+    if not request.headers.get("HX-Request"):
+        return render(request, "curation/queue_review.html", context)
+    address = reverse("curation:queue-review", args=[access.project.slug, reservation.pk])
+    return push_url(render(request, "curation/queue_review.html#work", context), address)
+
+
 def _own_reservation(access: Access, pk: int) -> Reservation:
     reservation = get_reservation(access, pk)
     if reservation.reviewer_id != access.user.pk:
@@ -144,5 +182,14 @@ def _go_to_next(request: HttpRequest, access: Access, queue: Queue) -> HttpRespo
     reservation = take_next(access, queue)
     if reservation is None:
         messages.success(request, "Nothing is left for you in this queue.")
-        return redirect("curation:queue-detail", access.project.slug, queue.pk)
+        return _leave(request, reverse("curation:queue-detail", args=[access.project.slug, queue.pk]))
+    if reservation.item.pair_id:
+        return _leave(request, reverse("curation:queue-judge", args=[access.project.slug, reservation.pk]))
+    if request.headers.get("HX-Request"):
+        return _show(request, access, reservation)
     return redirect("curation:queue-review", access.project.slug, reservation.pk)
+
+
+def _leave(request: HttpRequest, address: str) -> HttpResponse:
+    """To another page, whether the browser or htmx asked."""
+    return HttpResponseClientRedirect(address) if request.headers.get("HX-Request") else redirect(address)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 
 from curation.permissions import Access
+from curation.selectors.remarks import count_unseen
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ ENTRIES = (
     Entry("Review", "curation:queue-list", "queue"),
     Entry("Trajectories", "curation:trajectory-list", "trajectory"),
     Entry("Pairs", "curation:pair-list", "pair"),
+    Entry("Mentions", "curation:mention-list", "mention"),
     Entry("Imports", "curation:import-list", "import", "Curate"),
     Entry("Datasets", "curation:dataset-list", "dataset", "Curate"),
     Entry("Runs", "training:run-list", "run", "Train"),
@@ -46,4 +49,10 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         address = reverse(entry.url_name, args=[access.project.slug])
         navigation.append({"entry": entry, "address": address, "current": entry.section == section})
     projects = access.user.projects.order_by("name").values_list("slug", "name")
-    return {"access": access, "project": access.project, "navigation": navigation, "projects": projects}
+    return {
+        "access": access,
+        "project": access.project,
+        "navigation": navigation,
+        "projects": projects,
+        "count_unseen": partial(count_unseen, access),  # counted where it is drawn: a part of a page does not ask
+    }

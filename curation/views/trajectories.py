@@ -25,6 +25,7 @@ from curation.selectors.trajectories import (
     read_steps,
 )
 from curation.selectors.trajectory_exports import WRITERS
+from curation.views.remarks import thread_context
 
 EXPORT_FORMATS = {name: label for name, (label, _) in WRITERS.items()}
 
@@ -60,6 +61,7 @@ def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
     revision = _choose_revision(request, access, trajectory)
     context = {
         **reading_context(trajectory, revision),
+        **thread_context(access, trajectory),
         "revisions": list_revisions(trajectory),
         "reviews": list_reviews(access, trajectory),
         "attempts": list_attempts(trajectory),

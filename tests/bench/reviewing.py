@@ -39,9 +39,9 @@ INSERT INTO curation_task (project_id, key, dataset, fingerprint, instruction, a
 SELECT %(project)s, 'task-' || n, '', repeat('f', 64), 'Do the thing.', 20, 10, 1 + n %% 5
 FROM generate_series(1, %(tasks)s) AS n;
 INSERT INTO curation_trajectory (project_id, task_id, source, model, success, completion, content_hash, step_count,
-    tool_call_count, character_count, status, head_number, created_at)
+    tool_call_count, character_count, status, head_number, tags, created_at)
 SELECT %(project)s, first.id + n %% %(tasks)s, 'strong-model', 'bench', n %% 2 = 0, 'completed', md5(n::text), 14, 12,
-    2000, 'unreviewed', 0, now()
+    2000, 'unreviewed', 0, '{}', now()
 FROM generate_series(1, %(items)s) AS n, (SELECT min(id) AS id FROM curation_task WHERE project_id = %(project)s) first;
 INSERT INTO curation_revision (trajectory_id, number, document, reason, created_at)
 SELECT id, 0, %(document)s::jsonb, '', now() FROM curation_trajectory WHERE project_id = %(project)s;
@@ -143,39 +143,42 @@ class Browser:
 
     def __init__(self, port: int, cookie: str) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
-        self._headers = {"Cookie": cookie, "X-CSRFToken": CSRF, "Content-Type": "application/x-www-form-urlencoded"}
+        kind = "application/x-www-form-urlencoded"
+        self._headers = {"Cookie": cookie, "X-CSRFToken": CSRF, "Content-Type": kind}
 
-    def ask(self, method: str, path: str, **fields: str) -> str:
+    def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **fields: str) -> str:
         """Where the answer leads, or the path itself. Raises ValueError for a status that is no success."""
-        self._connection.request(method, path, body=urlencode(fields) or None, headers=self._headers)
+        body = urlencode(fields) or None
+        self._connection.request(method, path, body=body, headers=self._headers | (headers or {}))
         answer = self._connection.getresponse()
         answer.read()
         if answer.status not in (200, 302):
             raise ValueError(f"{method} {path}: {answer.status}")
-        return answer.headers.get("Location") or path
+        return answer.headers.get("Location") or answer.headers.get("HX-Push-Url") or path
 
 
 def ask_for_nothing(port: int, cookie: str) -> Callable[[], None]:
-    """Two requests, as a review takes, of which neither has anything to do."""
+    """One request, as a review takes, that has nothing to do."""
     browser = Browser(port, cookie)
 
     def again() -> None:
-        browser.ask("GET", "/sign-in/")
         browser.ask("GET", "/sign-in/")
 
     return again
 
 
 def review(port: int, project: Project, queue: Queue, cookie: str) -> Callable[[], None]:
-    """Save the answer to the item at hand, and open the next."""
+    """Save the answer to the item at hand, and be shown the next, as htmx asks for it."""
     browser = Browser(port, cookie)
     place = browser.ask("POST", f"/p/{project.slug}/queues/{queue.pk}/next/")
     browser.ask("GET", place)
 
     def again() -> None:
         nonlocal place
-        place = browser.ask("POST", place, verdict="accept", grade="3")
-        browser.ask("GET", place)
+        here = place
+        place = browser.ask("POST", place, {"HX-Request": "true"}, verdict="accept", grade="3", revision="0")
+        if place == here:
+            raise ValueError(f"{here} was not saved")
 
     return again
 

@@ -12,6 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from curation.models import Project, Trajectory
 from curation.services.queues import create_queue, take_next
+from curation.services.remarks import add_remark
 from curation.services.reviews import Answer, submit_review
 from curation.services.uploads import begin_upload, receive_piece
 from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
@@ -47,6 +48,7 @@ def fill_project() -> Project:
     assert first is not None
     submit_review(person, first, Answer(verdict="accept", grade=3, comment="Good.", first_error=4))
     take_next(access, queue)
+    add_remark(person, project.trajectories.filter(success=False).earliest("pk"), "It gives up. @owner")
     import_content(access, make_lines(3) + b'{"torn": \n')
     long = "a_long_name_without_a_place_to_break_it_" * 3
     members = {f"{long}/{name}.json": as_lines(record) for name, record in SAMPLES_OF_ONE.items()}
@@ -73,6 +75,8 @@ def addresses(project: Project) -> list[str]:
         "trajectory-list": (),
         "trajectory-detail": (trajectory.pk,),
         "step-edit": (trajectory.pk, 3),
+        "remark-list": (trajectory.pk,),
+        "mention-list": (),
         "pair-list": (),
         "import-list": (),
         "import-detail": (project.imports.get().pk,),

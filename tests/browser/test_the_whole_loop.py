@@ -113,7 +113,7 @@ def review_some(page: Page, number: int) -> None:
     expect(page.locator("#draft")).to_contain_text("Draft kept")
     page.keyboard.press("e")
     page.get_by_label("Thought").first.fill("I look at the reservation before I answer.")
-    page.get_by_label("Reason").fill("It skipped a check")
+    page.get_by_label("Reason", exact=True).fill("It skipped a check")
     page.get_by_role("button", name="Show what would change").click()
     expect(page.locator("ins").first).to_be_visible()
     page.get_by_role("button", name="Save as revision 1").click()

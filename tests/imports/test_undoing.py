@@ -9,9 +9,10 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from curation.models import AuditEntry, Import, JobState, PreferencePair, Review, Role, Task, Trajectory
+from curation.models import AuditEntry, Import, JobState, PreferencePair, Remark, Review, Role, Task, Trajectory
 from curation.permissions import Access
 from curation.services.corrections import correct_trajectory, parse_edit
+from curation.services.decisions import decide_trajectory
 from curation.services.import_undo import undo_import
 from curation.services.imports import resume_import
 from tests.factories import make_member, make_project, owner_access
@@ -60,6 +61,17 @@ def test_an_import_that_somebody_reviewed_or_corrected_stays_whole(access: Acces
     assert Trajectory.objects.count() == 4
     job.refresh_from_db()
     assert job.undone_at is None
+
+
+@pytest.mark.django_db
+def test_an_import_that_somebody_decided_or_discussed_stays_whole(access: Access) -> None:
+    job = import_content(access, make_lines(2))
+    one, other = Trajectory.objects.order_by("pk")
+    decide_trajectory(access, one, verdict="accept")
+    Remark.objects.create(trajectory=other, author=access.user, text="Look at this.")
+    with pytest.raises(ValueError, match=r"1 of its trajectories are decided by a curator, 1 .* are discussed"):
+        undo_import(access, job)
+    assert Trajectory.objects.count() == 2
 
 
 @pytest.mark.django_db

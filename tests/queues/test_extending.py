@@ -37,7 +37,7 @@ def test_what_is_added_is_handed_out_and_what_was_done_stays_done(client: Client
     make_trajectory(access.project, success=None)
     client.force_login(access.user)
     place = reverse("curation:queue-extend", args=[access.project.slug])
-    answer = client.post(place, {"queue": queue.pk, "outcome": "failure"}, follow=True)
+    answer = client.post(place, {"into": queue.pk, "outcome": "failure"}, follow=True)
     assert "1 added" in answer.content.decode()
     taken = take_next(person, queue)
     assert taken is not None
@@ -57,7 +57,7 @@ def test_a_queue_that_is_not_there_gets_nothing(client: Client, access: Access, 
     make_queue(access)
     client.force_login(access.user)
     assert (
-        client.post(reverse("curation:queue-extend", args=[access.project.slug]), {"queue": number}).status_code == 404
+        client.post(reverse("curation:queue-extend", args=[access.project.slug]), {"into": number}).status_code == 404
     )
 
 
@@ -65,11 +65,11 @@ def test_only_curators_of_the_project_add_to_its_queues(client: Client, access: 
     queue = make_queue(access)
     place = reverse("curation:queue-extend", args=[access.project.slug])
     client.force_login(make_member(access.project, Role.REVIEWER).user)
-    assert client.post(place, {"queue": queue.pk}).status_code == 403
+    assert client.post(place, {"into": queue.pk}).status_code == 403
     elsewhere = owner_access(make_project())
     client.force_login(elsewhere.user)
     theirs = reverse("curation:queue-extend", args=[elsewhere.project.slug])
-    assert client.post(theirs, {"queue": queue.pk}).status_code == 404
+    assert client.post(theirs, {"into": queue.pk}).status_code == 404
     assert queue.items.count() == 1
 
 

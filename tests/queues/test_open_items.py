@@ -113,6 +113,7 @@ def test_taking_reads_an_index_of_what_is_open_and_not_the_queue() -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(
             "EXPLAIN SELECT id FROM curation_queueitem WHERE queue_id = %s AND free_slots <> '{}' AND band = 3"
+            " AND assignee_id IS NULL"
             " ORDER BY rank, id LIMIT 1 FOR UPDATE SKIP LOCKED",
             [queue.pk],
         )

@@ -124,3 +124,24 @@ def test_an_answer_that_does_not_exist_changes_nothing(answer: Answer) -> None:
         submit_review(person, reservation, answer)
     assert not Review.objects.exists()
     assert status_of(trajectory) == "unreviewed"
+
+
+def test_a_colleague_named_in_a_comment_is_told_until_the_review_is_taken_back() -> None:
+    trajectory, person, reservation = hold()
+    colleague = make_member(trajectory.project)
+    review = submit_review(
+        person, reservation, Answer(verdict="accept", comment=f"@{colleague.user.username}, is step 3 allowed?")
+    )
+    assert [mention.review for mention in colleague.user.mentions.all()] == [review]
+    undo_review(person, review)
+    assert not colleague.user.mentions.exists()
+
+
+def test_a_wrong_step_says_what_went_wrong_there() -> None:
+    _, person, reservation = hold()
+    answer = Answer(
+        verdict="reject", labels={3: "wrong", 4: "correct"}, failure_mode_of={3: "loop", 4: "unsafe"}, seconds=10**6
+    )
+    review = submit_review(person, reservation, answer)
+    assert {label.step_id: label.failure_mode for label in review.step_labels.all()} == {3: "loop", 4: ""}
+    assert review.seconds < 60  # no longer than the item was held

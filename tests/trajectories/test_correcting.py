@@ -65,7 +65,7 @@ def test_the_database_refuses_to_change_a_revision() -> None:
 def test_a_preview_changes_nothing() -> None:
     trajectory = make_trajectory(make_project())
     changes = preview_edit(trajectory, parse_edit({"kind": "delete", "step_id": 3}), base=0)
-    assert [change.kind for change in changes] == ["deleted"]
+    assert [change.kind for change in changes.changes] == ["deleted"]
     assert Revision.objects.count() == 1
 
 
@@ -79,7 +79,7 @@ def test_the_form_leaves_alone_what_the_browser_only_reformats() -> None:
     assert "I will look." in page
     answer = client.post(address, {"base": 0, "operation": "edit", "message": "I will look.", "save": "1"})
     assert "Nothing was changed" in answer.content.decode()
-    sent = {"base": 0, "operation": "edit", "message": "", "name-3.1": "act", "result-0": "You look.", "save": "1"}
+    sent = {"base": 0, "operation": "edit", "message": "", "name-1": "act", "result-1": "You look.", "save": "1"}
     assert client.post(address, sent).status_code == 302
     step = Revision.objects.get(number=1).document["steps"][2]
     assert step["message"] == []

@@ -1,0 +1,131 @@
+"""What a queue holds: filling it by its order, and keeping that order true while people work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Case, CharField, Count, F, FloatField, Func, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.functions import Abs, Cast, Coalesce, Concat
+
+from curation.models import Judgement, PreferencePair, Queue, Trajectory
+
+MANY = 1000
+"""Items from which on the planner is given new statistics at once: without them the next item is searched for."""
+
+LAST = 1e9
+"""The rank of what an order says nothing of."""
+
+FILL = """
+INSERT INTO curation_queueitem (queue_id, {column}, rank, band, free_slots, gold, gold_verdict, added_at)
+SELECT %s, chosen.id, chosen.rank, 0, '{{}}', false, '', now() FROM ({chosen}) AS chosen (id, rank)
+ORDER BY chosen.rank, chosen.id ON CONFLICT DO NOTHING
+"""
+# Among equal bands the task with the fewest accepted attempts, or confirmed pairs, comes first.
+RANK_TRAJECTORIES = """
+UPDATE curation_queueitem AS item SET rank = counted.accepted
+FROM curation_trajectory AS attempt JOIN (
+    SELECT task_id, count(*) AS accepted FROM curation_trajectory
+    WHERE project_id = %(project)s AND status = 'accepted' GROUP BY task_id
+) AS counted ON counted.task_id = attempt.task_id
+WHERE attempt.id = item.trajectory_id AND item.queue_id = %(queue)s AND item.rank <> counted.accepted
+"""
+RANK_PAIRS = """
+UPDATE curation_queueitem AS item SET rank = counted.confirmed
+FROM curation_preferencepair AS pair JOIN (
+    SELECT task_id, count(*) AS confirmed FROM curation_preferencepair
+    WHERE project_id = %(project)s AND status = 'confirmed' GROUP BY task_id
+) AS counted ON counted.task_id = pair.task_id
+WHERE pair.id = item.pair_id AND item.queue_id = %(queue)s AND item.rank <> counted.confirmed
+"""
+# What is being taken or submitted at this moment is passed over, so that nobody waits for anybody here. In a queue by
+# disagreement, an item with a dispute, and a slot left for one who may end it, comes before all others.
+FOLLOW_STATUSES = """
+UPDATE curation_queueitem AS item SET rank = fresh.rank
+FROM (
+    SELECT waiting.id, CASE queue."order"
+        WHEN 'disagreement' THEN CASE attempt.status WHEN 'disputed' THEN -1 ELSE 0 END
+        ELSE (
+            SELECT count(*) FROM curation_trajectory AS other
+            WHERE other.task_id = attempt.task_id AND other.status = 'accepted'
+        ) END AS rank
+    FROM curation_trajectory AS attempt
+    JOIN curation_queueitem AS waiting ON waiting.trajectory_id = attempt.id AND waiting.free_slots <> '{}'
+    JOIN curation_queue AS queue ON queue.id = waiting.queue_id AND queue."order" IN ('deficit', 'disagreement')
+    WHERE attempt.task_id = ANY(%s)
+    FOR UPDATE OF waiting SKIP LOCKED
+) AS fresh
+WHERE item.id = fresh.id AND item.rank <> fresh.rank
+"""
+
+
+def add_trajectories(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
+    """Put trajectories into a queue; those that are in it already stay as they are. Returns the number added.
+
+    Raises ValueError for a queue of pairs.
+    """
+    if queue.kind != Queue.Kind.SINGLE:
+        raise ValueError(f"{queue.name} is a queue of pairs.")
+    return _fill(queue, trajectories, _rank_trajectories(queue), column="trajectory_id", follow=RANK_TRAJECTORIES)
+
+
+def add_pairs(queue: Queue, pairs: QuerySet[PreferencePair]) -> int:
+    """Put pairs into a pairwise queue; those that are in it already stay as they are. Returns the number added.
+
+    Raises ValueError for a queue of trajectories.
+    """
+    if queue.kind != Queue.Kind.PAIRWISE:
+        raise ValueError(f"{queue.name} is a queue of trajectories.")
+    return _fill(queue, pairs, _rank_pairs(queue), column="pair_id", follow=RANK_PAIRS)
+
+
+def follow_statuses(task_ids: Sequence[int]) -> None:
+    """Keep the order of open items true after the status of attempts at these tasks has changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(FOLLOW_STATUSES, [list(task_ids)])
+
+
+def _fill(queue: Queue, rows: QuerySet[Any], rank: Any, *, column: str, follow: str) -> int:
+    chosen = rows.filter(project_id=queue.project_id).order_by().annotate(queue_rank=rank)
+    statement, parameters = chosen.values_list("pk", "queue_rank").query.sql_with_params()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(FILL.format(column=column, chosen=statement), [queue.pk, *parameters])
+        added: int = cursor.rowcount
+        if queue.order == Queue.Order.DEFICIT:
+            cursor.execute(follow, {"project": queue.project_id, "queue": queue.pk})
+        if added >= MANY:
+            cursor.execute("ANALYZE curation_queueitem")
+    return added
+
+
+def _rank_trajectories(queue: Queue) -> Any:
+    match queue.order:
+        case Queue.Order.RANDOM:
+            return _draw_lot(queue.seed)
+        case Queue.Order.DISAGREEMENT:
+            return Case(When(status=Trajectory.Status.DISPUTED, then=Value(-1.0)), default=Value(0.0))
+        case Queue.Order.UNCERTAINTY:
+            return Coalesce(Abs(F("reward") - F("project__success_threshold")), Value(LAST))
+    return Value(0.0)
+
+
+def _rank_pairs(queue: Queue) -> Any:
+    match queue.order:
+        case Queue.Order.RANDOM:
+            return _draw_lot(queue.seed)
+        case Queue.Order.DISAGREEMENT:
+            answers = Judgement.objects.filter(pair=OuterRef("pk")).order_by().values("pair")
+            different = answers.annotate(n=-Cast(Count("answer", distinct=True), FloatField())).values("n")
+            return Coalesce(Subquery(different), Value(0.0))
+        case Queue.Order.UNCERTAINTY:
+            return Coalesce(Abs(F("confidence") - 0.5), Value(0.0))
+    return Value(0.0)
+
+
+def _draw_lot(seed: int) -> Any:
+    """A number by lot for each row, the same whenever it is drawn with this seed."""
+    ticket = Concat(Value(f"{seed}:"), Cast(F("pk"), CharField()), output_field=CharField())
+    return Func(
+        ticket, template="('x' || left(md5(%(expressions)s), 8))::bit(32)::bigint::float8", output_field=FloatField()
+    )
