@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.core.cache import cache
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce, Now, TruncDate
+from django.db.models.functions import Coalesce, Greatest, Now, TruncDate
 
 from curation.models import PreferencePair, Queue, QueueItem, Reservation, Review, Trajectory
 from curation.models.queue import OPEN
@@ -50,9 +50,11 @@ def keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Cou
 
 
 def list_queues(access: Access) -> QuerySet[Queue]:
-    """The project's queues with `item_count` and `done_count` (reviews given)."""
-    items = QueueItem.objects.filter(queue=OuterRef("pk"), gold=False).order_by().values("queue")
-    given = Reservation.objects.filter(item__queue=OuterRef("pk"), state=DONE, slot__isnull=False).order_by()
+    """The project's queues with `item_count` and `done_count` (reviews given); gold items as in count_progress."""
+    items = QueueItem.objects.filter(queue=OuterRef("pk")).order_by().values("queue")
+    given = Reservation.objects.filter(item__queue=OuterRef("pk"), state=DONE).order_by()
+    if access.is_curator:
+        items, given = items.filter(gold=False), given.filter(slot__isnull=False)
     return (
         Queue.objects.filter(project=access.project)
         .select_related("rubric")
@@ -60,25 +62,38 @@ def list_queues(access: Access) -> QuerySet[Queue]:
         .annotate(
             item_count=Coalesce(Subquery(items.annotate(n=Count("pk")).values("n")), Value(0)),
             done_count=Coalesce(Subquery(given.values("item__queue").annotate(n=Count("pk")).values("n")), Value(0)),
-            wanted_count=F("item_count") * F("reviews_wanted"),
+            wanted_count=Greatest(F("item_count") * F("reviews_wanted"), F("done_count")),
         )
         .order_by("-id")
     )
 
 
 def count_progress(access: Access, queue: Queue) -> Progress:
-    """Of a large queue, what others gave is some seconds old."""
-    wanted, given = keep_if_large(f"progress-{queue.pk}", lambda: _count_reviews(queue), size=lambda counts: counts[0])
+    """Of a large queue, what others gave is some seconds old.
+
+    Only curators are told without gold items: a reviewer could tell one by a count that stands still when they answer.
+    """
+    with_gold = not access.is_curator
+    key = f"progress-{queue.pk}-{with_gold}"
+    wanted, given = keep_if_large(key, lambda: _count_reviews(queue, with_gold), size=lambda counts: counts[0])
     counts = Reservation.objects.filter(item__queue=queue, state=DONE, reviewer=access.user).aggregate(
         mine=Count("id"), today=Count("id", filter=Q(taken_at__date=TruncDate(Now())))
     )
     return Progress(wanted=wanted, given=given, mine=counts["mine"], mine_today=counts["today"])
 
 
-def _count_reviews(queue: Queue) -> tuple[int, int]:
-    """Reviews wanted and given."""
-    given = Reservation.objects.filter(item__queue=queue, state=DONE, slot__isnull=False).count()
-    return queue.items.filter(gold=False).count() * queue.reviews_wanted, given
+def _count_reviews(queue: Queue, with_gold: bool) -> tuple[int, int]:
+    """Reviews wanted and given; of gold items, one is wanted of each who works here."""
+    given = Reservation.objects.filter(item__queue=queue, state=DONE)
+    plain, known = Q(gold=False), Q(gold=True)
+    items = queue.items.aggregate(plain_items=Count("pk", filter=plain), gold_items=Count("pk", filter=known))
+    wanted = items["plain_items"] * queue.reviews_wanted
+    if not with_gold:
+        return wanted, given.filter(slot__isnull=False).count()
+    if items["gold_items"]:
+        people = Reservation.objects.filter(item__queue=queue).aggregate(n=Count("reviewer", distinct=True))["n"]
+        wanted += items["gold_items"] * max(1, people)
+    return wanted, given.count()
 
 
 def list_holds(queue: Queue) -> QuerySet[Reservation]:
