@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from curation.api.problems import Conflict
+from curation.api.reservations import ReviewSerializer
 from curation.models import Decision, Queue, QueueItem, Review, Role
 from curation.permissions import Access, access_project, get_queue, get_queue_item
 from curation.selectors.agreement import Agreement, Report, measure_queue
@@ -108,30 +109,11 @@ class AgreementSerializer(serializers.Serializer[Any]):
     criteria = CriterionAgreementSerializer(many=True)
 
 
-class GivenReviewSerializer(serializers.ModelSerializer[Review]):
-    reviewer = serializers.CharField(source="reviewer.username", default=None)
-    revision = serializers.IntegerField(source="revision.number")
-    rubric_version = serializers.IntegerField(source="rubric.number", default=None)
+class GivenReviewSerializer(ReviewSerializer):
     first_error = serializers.IntegerField(allow_null=True)
 
-    class Meta:
-        model = Review
-        fields = [
-            "id",
-            "item",
-            "trajectory",
-            "revision",
-            "reviewer",
-            "verdict",
-            "grade",
-            "failure_modes",
-            "first_error",
-            "comment",
-            "rubric_version",
-            "scores",
-            "seconds",
-            "submitted_at",
-        ]
+    class Meta(ReviewSerializer.Meta):
+        fields = [*ReviewSerializer.Meta.fields, "item", "first_error"]
 
 
 class GivenAnswerSerializer(serializers.Serializer[Any]):

@@ -7,7 +7,6 @@ import re
 from html import unescape
 
 import pytest
-from django.core.cache import cache
 
 from curation.models import Queue, Review
 from curation.permissions import Access
@@ -30,11 +29,6 @@ from tests.queues.cast import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept() -> None:
-    cache.clear()
 
 
 def review_all(queue: Queue, people: list[Access], *, seed: int = 0) -> None:

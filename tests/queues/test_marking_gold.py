@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from django.core.cache import cache
 from django.db import connections
+from django.urls import reverse
 
 from curation.models import Queue, QueueItem, Reservation, Trajectory
 from curation.permissions import Access
@@ -19,11 +19,6 @@ from tests.factories import make_member, make_trajectory, owner_access
 from tests.queues.cast import address, give_judgement, give_review, make_pair, make_pair_queue, make_queue, sign_in
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept() -> None:
-    cache.clear()
 
 
 def check_gold(item: QueueItem) -> None:
@@ -284,6 +279,9 @@ def test_nothing_a_reviewer_may_read_tells_a_gold_item_from_another() -> None:
             assert content.count(b"accept") == without[name].count(b"accept") == 0
     first = queue.items.earliest("pk")
     assert first.reviews.count() == 2
+    page = reverse("curation:trajectory-detail", args=[queue.project.slug, first.trajectory_id])
     curator = sign_in(make_member(queue.project, "curator"))
+    assert sign_in(person).get(page).content.decode().count('id="review-') == 1
+    assert curator.get(page).content.decode().count('id="review-') == 2
     told = curator.get(address("api-queue-reviews", queue, rest=True)).json()["results"]
     assert len(told) == 2

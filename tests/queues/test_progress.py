@@ -7,7 +7,6 @@ import io
 from datetime import date, timedelta
 
 import pytest
-from django.core.cache import cache
 from django.utils import timezone
 
 from curation.forecast import forecast_end
@@ -32,11 +31,6 @@ TODAY = date(2026, 3, 20)
 
 def days_back(*numbers: tuple[int, int]) -> list[tuple[date, int]]:
     return [(TODAY - timedelta(days=back), answers) for back, answers in numbers]
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept() -> None:
-    cache.clear()
 
 
 @pytest.mark.parametrize(
