@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from curation.models import Trajectory
+from curation.models import Project, QueueItem, Trajectory
 
 OUTCOMES = [("success", "Success"), ("failure", "Failure"), ("none", "No outcome")]
 BANDS = [
@@ -16,6 +16,7 @@ BANDS = [
     for number, name in enumerate(["trivial", "easy", "medium", "hard", "expert"], 1)
 ]
 BANDS.append(("unknown", "Unknown"))
+CORRECTED = [("yes", "Corrected"), ("no", "As imported")]
 
 
 class TrajectoryFilter(django_filters.FilterSet):
@@ -31,6 +32,11 @@ class TrajectoryFilter(django_filters.FilterSet):
     task = django_filters.CharFilter(field_name="task__key", lookup_expr="istartswith", label="Task begins with")
     model = django_filters.CharFilter(field_name="model", lookup_expr="exact", label="Model")
     source = django_filters.ChoiceFilter(choices=Trajectory.Source.choices, empty_label="Any source")
+    tag = django_filters.CharFilter(method="filter_tag", label="Tag")
+    corrected = django_filters.ChoiceFilter(
+        choices=CORRECTED, method="filter_corrected", label="Corrected", empty_label="Any"
+    )
+    in_queue = django_filters.NumberFilter(method="filter_queue", label="In queue", min_value=1, max_value=2**62)
     origin = django_filters.NumberFilter(field_name="origin_id", label="Import", min_value=1, max_value=2**62)
 
     class Meta:
@@ -43,6 +49,15 @@ class TrajectoryFilter(django_filters.FilterSet):
     def filter_band(self, queryset: QuerySet[Trajectory], name: str, value: str) -> QuerySet[Trajectory]:
         return queryset.filter(task__band=None if value == "unknown" else int(value))
 
+    def filter_tag(self, queryset: QuerySet[Trajectory], name: str, value: str) -> QuerySet[Trajectory]:
+        return queryset.filter(tags__contains=[value])
+
+    def filter_corrected(self, queryset: QuerySet[Trajectory], name: str, value: str) -> QuerySet[Trajectory]:
+        return queryset.filter(head_number__gt=0) if value == "yes" else queryset.filter(head_number=0)
+
+    def filter_queue(self, queryset: QuerySet[Trajectory], name: str, value: int) -> QuerySet[Trajectory]:
+        return queryset.filter(Exists(QueueItem.objects.filter(queue_id=int(value), trajectory=OuterRef("pk"))))
+
 
 FILTER_NAMES = frozenset(TrajectoryFilter.base_filters)
 
@@ -50,3 +65,25 @@ FILTER_NAMES = frozenset(TrajectoryFilter.base_filters)
 def read_conditions(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The filter's own parameters among `parameters`, empty ones and everything else left out."""
     return {name: str(parameters[name]) for name in sorted(FILTER_NAMES & set(parameters)) if parameters[name] != ""}
+
+
+def choose_trajectories(project: Project, conditions: Mapping[str, Any]) -> QuerySet[Trajectory]:
+    """The project's trajectories that fit all conditions. Raises ValueError for one that does not exist or is wrong."""
+    if unknown := sorted(set(conditions) - FILTER_NAMES):
+        raise ValueError(f"There is no condition {unknown[0]!r}.")
+    chosen = TrajectoryFilter(read_conditions(conditions), queryset=Trajectory.objects.filter(project=project))
+    if not chosen.is_valid():
+        name, errors = next(iter(chosen.errors.items()))
+        raise ValueError(f"{TrajectoryFilter.base_filters[name].label or name}: {errors[0]}")
+    return chosen.qs
+
+
+def describe_conditions(conditions: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each condition in words: what is compared, and with what."""
+    words = []
+    for name, value in conditions.items():
+        condition = TrajectoryFilter.base_filters.get(name)
+        if condition is not None:
+            choices = dict(condition.extra.get("choices", ()))
+            words.append((str(condition.label or name.capitalize()), str(choices.get(value, value))))
+    return words

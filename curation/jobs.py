@@ -5,7 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 from celery.contrib.django.task import DjangoTask
 
-from curation.services import datasets, import_runs, uploads
+from curation.filters import choose_trajectories
+from curation.services import bulk_runs, datasets, import_runs, pair_proposals, uploads
 
 
 @shared_task(base=DjangoTask)
@@ -21,3 +22,13 @@ def fetch_upload(pk: int) -> None:
 @shared_task(base=DjangoTask)
 def freeze_version(pk: int) -> None:
     datasets.freeze_version(pk)
+
+
+@shared_task(base=DjangoTask)
+def run_bulk_action(pk: int) -> None:
+    bulk_runs.run_bulk_action(pk, choose_trajectories)
+
+
+@shared_task(base=DjangoTask)
+def search_pairs(pk: int) -> None:
+    pair_proposals.run_search(pk)

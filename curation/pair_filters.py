@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import django_filters
-from django import forms
 from django.db.models import QuerySet
 
 from curation.filters import BANDS
-from curation.models import Judgement, PreferencePair
+from curation.models import PreferencePair
 
 
 class PairFilter(django_filters.FilterSet):
@@ -21,6 +20,18 @@ class PairFilter(django_filters.FilterSet):
     band = django_filters.ChoiceFilter(
         choices=BANDS, method="filter_band", label="Difficulty", empty_label="Any difficulty"
     )
+    warning = django_filters.ChoiceFilter(
+        choices=[("none", "No warning"), *PreferencePair.Warning.choices],
+        method="filter_warning",
+        label="Warning",
+        empty_label="With or without",
+    )
+    step_only = django_filters.ChoiceFilter(
+        choices=[("true", "Single turns"), ("false", "Whole attempts")],
+        method="filter_step_only",
+        label="Compared",
+        empty_label="Turns and attempts",
+    )
     task = django_filters.CharFilter(field_name="task__key", lookup_expr="istartswith", label="Task begins with")
 
     class Meta:
@@ -30,6 +41,12 @@ class PairFilter(django_filters.FilterSet):
     def filter_band(self, queryset: QuerySet[PreferencePair], name: str, value: str) -> QuerySet[PreferencePair]:
         return queryset.filter(task__band=None if value == "unknown" else int(value))
 
+    def filter_warning(self, queryset: QuerySet[PreferencePair], name: str, value: str) -> QuerySet[PreferencePair]:
+        return queryset.filter(warnings=[]) if value == "none" else queryset.filter(warnings__contains=[value])
+
+    def filter_step_only(self, queryset: QuerySet[PreferencePair], name: str, value: str) -> QuerySet[PreferencePair]:
+        return queryset.filter(step_only=value == "true")
+
 
 FILTER_NAMES = frozenset(PairFilter.base_filters)
 
@@ -37,12 +54,3 @@ FILTER_NAMES = frozenset(PairFilter.base_filters)
 def read_conditions(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The filter's own parameters among `parameters`, empty ones and everything else left out."""
     return {name: str(parameters[name]) for name in sorted(FILTER_NAMES & set(parameters)) if parameters[name] != ""}
-
-
-class JudgementForm(forms.Form):
-    """The answer below a pair, with the sides as they were shown."""
-
-    answer = forms.ChoiceField(choices=Judgement.Answer.choices)
-    reason = forms.CharField(required=False, max_length=5000)
-    left = forms.IntegerField(min_value=1, max_value=2**62)
-    right = forms.IntegerField(min_value=1, max_value=2**62)

@@ -18,11 +18,13 @@ from rest_framework.request import Request
 from curation.models import (
     ApiToken,
     Blob,
+    BulkAction,
     Dataset,
     DatasetVersion,
     Import,
     Membership,
     Mention,
+    PairSearch,
     PreferencePair,
     Project,
     Queue,
@@ -32,6 +34,7 @@ from curation.models import (
     Review,
     Revision,
     Role,
+    SavedFilter,
     Task,
     Trajectory,
     Upload,
@@ -150,7 +153,7 @@ def get_queue(access: Access, pk: int) -> Queue:
 
 def get_queue_item(access: Access, queue: Queue, pk: int) -> QueueItem:
     items = QueueItem.objects.filter(queue=queue, queue__project=access.project)
-    return _get(items.select_related("trajectory__task", "pair"), pk, "item")
+    return _get(items.select_related("queue", "trajectory__task", "pair"), pk, "item")
 
 
 def get_reservation(access: Access, pk: int) -> Reservation:
@@ -160,8 +163,14 @@ def get_reservation(access: Access, pk: int) -> Reservation:
 
 
 def get_pair(access: Access, pk: int) -> PreferencePair:
+    """Its documents are read when they are asked for: pages read the steps they show."""
     pairs = PreferencePair.objects.filter(project=access.project)
-    return _get(pairs.select_related("task", "chosen__trajectory", "rejected__trajectory"), pk, "pair")
+    pairs = pairs.select_related("task", "chosen__trajectory", "rejected__trajectory")
+    return _get(pairs.defer("chosen__document", "rejected__document"), pk, "pair")
+
+
+def get_search(access: Access, pk: int) -> PairSearch:
+    return _get(PairSearch.objects.filter(project=access.project), pk, "search for pairs")
 
 
 def get_dataset(access: Access, pk: int) -> Dataset:
@@ -171,6 +180,14 @@ def get_dataset(access: Access, pk: int) -> Dataset:
 def get_version(access: Access, pk: int) -> DatasetVersion:
     versions = DatasetVersion.objects.filter(dataset__project=access.project).select_related("dataset")
     return _get(versions, pk, "dataset version")
+
+
+def get_bulk_action(access: Access, pk: int) -> BulkAction:
+    return _get(BulkAction.objects.filter(project=access.project).select_related("created_by"), pk, "bulk action")
+
+
+def get_saved_filter(access: Access, pk: int) -> SavedFilter:
+    return _get(SavedFilter.objects.filter(project=access.project), pk, "saved filter")
 
 
 HIDDEN_THREAD = (

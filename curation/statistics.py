@@ -1,4 +1,4 @@
-"""Statistics that several pages show."""
+"""Statistics that pages and comparisons are told with."""
 
 from __future__ import annotations
 

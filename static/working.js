@@ -26,3 +26,17 @@ document.addEventListener("htmx:afterSwap", () => {
   const lease = document.querySelector("[data-until]");
   if (renewed && lease) lease.dataset.until = renewed.dataset.renewed;
 });
+
+// What was chosen less than a moment before the page is left goes along, too.
+let unsaved = false;
+for (const kind of ["change", "input"]) {
+  document.addEventListener(kind, (event) => { if (event.target.form?.id === "answer") unsaved = true; });
+}
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && (event.detail.elt.id === "draft" || event.detail.elt.id === "answer")) unsaved = false;
+});
+addEventListener("pagehide", () => {
+  const form = document.getElementById("answer");
+  const draft = document.getElementById("draft")?.getAttribute("hx-post");
+  if (unsaved && form && draft) navigator.sendBeacon(draft, new FormData(form));
+});

@@ -58,7 +58,8 @@ def review(caller: Caller, number: int) -> None:
 
 def judge(caller: Caller, number: int) -> None:
     """Judge one pair of each of `number` tasks, so that both sides of a split by task get some."""
-    assert caller.post("pairs/propose/")["proposed"] >= number
+    search = caller.post("pairs/propose/")
+    assert caller.wait(f"pairs/searches/{search['id']}/")["proposed"] >= number
     proposed = {row["task"]: row["id"] for row in caller.get("pairs/?status=proposed")["results"]}
     for _, pk in sorted(proposed.items())[:number]:
         pair = caller.get(f"pairs/{pk}/")

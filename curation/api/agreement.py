@@ -131,7 +131,7 @@ class GivenAnswerSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class GivenPageSerializer(serializers.Serializer[Any]):
+class AnswerPageSerializer(serializers.Serializer[Any]):
     """`results` are reviews, or in a pairwise queue `judgements`; the other list is empty."""
 
     results = GivenReviewSerializer(many=True)
@@ -197,7 +197,7 @@ class QueueAgreement(APIView):
 
 
 class QueueReviews(APIView):
-    @extend_schema(parameters=[AFTER], responses=GivenPageSerializer)
+    @extend_schema(parameters=[AFTER], responses=AnswerPageSerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
         """Submitted answers, newest first; of a blind queue, reviewers see those of items they answered too."""
         access = access_project(request, project)

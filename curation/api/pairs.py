@@ -1,4 +1,4 @@
-"""REST: preference pairs, proposing them and judging them."""
+"""REST: preference pairs, searching for them, and their length bias."""
 
 from __future__ import annotations
 
@@ -8,22 +8,36 @@ from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.formats.document import Document
-from curation.formats.messages import document_to_messages
-from curation.models import Judgement, PreferencePair, Revision, Role
+from curation.api.problems import Conflict
+from curation.jobs import search_pairs
+from curation.models import PairSearch, PreferencePair, Revision, Role
 from curation.pair_filters import FILTER_NAMES, PairFilter, read_conditions
-from curation.permissions import Access, access_project, get_pair
+from curation.permissions import Access, access_project, get_search
 from curation.selectors.pages import BadCursor, take_page
-from curation.selectors.pairs import find_judgement, find_next_pair, list_pairs
-from curation.services.pairs import choose_sides, judge_pair, propose_pairs
+from curation.selectors.pairs import (
+    LengthBias,
+    list_pairs,
+    list_warnings,
+    may_see_bias,
+    may_see_sides,
+    measure_length_bias,
+)
+from curation.services.pair_proposals import (
+    MOST_PER_TASK,
+    PROPOSED_ORIGINS,
+    SearchRuns,
+    create_search,
+    stop_search,
+)
 
 
 class PairSerializer(serializers.ModelSerializer[PreferencePair]):
-    """`chosen` and `rejected` (trajectory and revision number) stay empty for a reviewer who has not judged yet."""
+    """`chosen` and `rejected` stay empty for a reviewer who has not judged yet, and warnings that tell are left out."""
 
     task = serializers.CharField(source="task.key")
     band = serializers.IntegerField(source="task.band", allow_null=True)
@@ -31,6 +45,7 @@ class PairSerializer(serializers.ModelSerializer[PreferencePair]):
     judged_by_me = serializers.BooleanField()
     chosen = serializers.SerializerMethodField()
     rejected = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
 
     class Meta:
         model = PreferencePair
@@ -41,7 +56,10 @@ class PairSerializer(serializers.ModelSerializer[PreferencePair]):
             "origin",
             "status",
             "strength",
+            "confidence",
+            "step_only",
             "shared_steps",
+            "warnings",
             "judgement_count",
             "judged_by_me",
             "chosen",
@@ -49,17 +67,21 @@ class PairSerializer(serializers.ModelSerializer[PreferencePair]):
             "created_at",
         ]
 
-    def get_chosen(self, pair: PreferencePair) -> dict[str, int] | None:
-        return self._name_side(pair, pair.chosen)
+    def get_chosen(self, pair: PreferencePair) -> dict[str, Any] | None:
+        return self._tell_side(pair, pair.chosen, pair.chosen_characters)
 
-    def get_rejected(self, pair: PreferencePair) -> dict[str, int] | None:
-        return self._name_side(pair, pair.rejected)
+    def get_rejected(self, pair: PreferencePair) -> dict[str, Any] | None:
+        return self._tell_side(pair, pair.rejected, pair.rejected_characters)
 
-    def _name_side(self, pair: PreferencePair, revision: Revision) -> dict[str, int] | None:
+    def get_warnings(self, pair: PreferencePair) -> list[str]:
+        return [warning.value for warning in list_warnings(self.context["access"], pair)]
+
+    def _tell_side(self, pair: PreferencePair, revision: Revision, characters: int) -> dict[str, Any] | None:
         access: Access = self.context["access"]
-        if access.is_reviewer and not getattr(pair, "judged_by_me", False):
+        if not may_see_sides(access, pair):
             return None
-        return {"trajectory": revision.trajectory_id, "revision": revision.number}
+        known = characters or None
+        return {"trajectory": revision.trajectory_id, "revision": revision.number, "characters": known}
 
 
 class PairPageSerializer(serializers.Serializer[Any]):
@@ -67,40 +89,61 @@ class PairPageSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
-class SideSerializer(serializers.Serializer[Any]):
-    side = serializers.IntegerField(help_text="To be sent back with the answer.")
-    messages = serializers.ListField(child=serializers.DictField())
-
-
-class JudgementSerializer(serializers.Serializer[Any]):
-    """`left` and `right` are the sides as they were shown."""
-
-    answer = serializers.ChoiceField(choices=Judgement.Answer.choices)
-    reason = serializers.CharField(max_length=5000, required=False, allow_blank=True, default="")
-    left = serializers.IntegerField(min_value=1, max_value=2**62)
-    right = serializers.IntegerField(min_value=1, max_value=2**62)
-
-
-class OpenPairSerializer(serializers.Serializer[Any]):
-    """A pair as it is to be judged: blind as to model and outcome."""
-
-    id = serializers.IntegerField()
-    task = serializers.CharField()
-    instruction = serializers.CharField()
-    shared_steps = serializers.IntegerField()
-    left = SideSerializer()
-    right = SideSerializer()
-    judgement = JudgementSerializer(allow_null=True)
-
-
-class ProposalsSerializer(serializers.Serializer[Any]):
-    tasks = serializers.IntegerField()
-    proposed = serializers.IntegerField()
-    unusable = serializers.DictField(child=serializers.IntegerField())
-
-
 class ProposeSerializer(serializers.Serializer[Any]):
-    most_per_task = serializers.IntegerField(min_value=1, max_value=50, default=3)
+    origins = serializers.ListField(
+        child=serializers.ChoiceField(choices=[(name, name.label) for name in PROPOSED_ORIGINS]),
+        default=[PreferencePair.Origin.OUTCOME],
+        allow_empty=False,
+    )
+    most_per_task = serializers.IntegerField(min_value=1, max_value=MOST_PER_TASK, default=3)
+    between = serializers.ListField(
+        child=serializers.CharField(max_length=120),
+        max_length=2,
+        default=list,
+        help_text="The two models that are compared, where origins has models.",
+    )
+
+
+class SearchSerializer(serializers.ModelSerializer[PairSearch]):
+    origins = serializers.ListField(child=serializers.CharField())
+    unusable = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Pairs that no trainer could learn from, by reason."
+    )
+
+    class Meta:
+        model = PairSearch
+        fields = [
+            "id",
+            "state",
+            "origins",
+            "most_per_task",
+            "between",
+            "progress",
+            "progress_total",
+            "proposed",
+            "unusable",
+            "error",
+            "advice",
+            "created_at",
+            "finished_at",
+        ]
+
+
+class BiasSerializer(serializers.Serializer[Any]):
+    """How often the chosen side of confirmed pairs is the longer one, with a 95 % interval."""
+
+    band = serializers.IntegerField(allow_null=True)
+    pairs = serializers.IntegerField(help_text="Confirmed pairs whose sides are of known and different length.")
+    longer = serializers.IntegerField(help_text="Those whose chosen side is the longer one.")
+    share = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    median_ratio = serializers.FloatField(help_text="Of the chosen side's characters to the rejected side's.")
+
+
+class BiasPageSerializer(serializers.Serializer[Any]):
+    whole = BiasSerializer(allow_null=True)
+    bands = BiasSerializer(many=True)
 
 
 class PairList(APIView):
@@ -126,82 +169,63 @@ class PairList(APIView):
 
 
 class PairPropose(APIView):
-    @extend_schema(request=ProposeSerializer, responses=ProposalsSerializer)
+    @extend_schema(request=ProposeSerializer, responses={202: SearchSerializer})
     def post(self, request: Request, project: str) -> Response:
+        """Look for pairs to propose; poll the search's address for what it comes to. One at a time in a project."""
         access = access_project(request, project, Role.CURATOR)
         form = ProposeSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        found = propose_pairs(access, most_per_task=form.validated_data["most_per_task"])
-        return Response(ProposalsSerializer(found).data)
-
-
-class PairNext(APIView):
-    @extend_schema(responses={200: OpenPairSerializer, 204: None})
-    def get(self, request: Request, project: str) -> Response:
-        """The next pair to judge; 204 where none is waiting for the caller."""
-        access = access_project(request, project, Role.REVIEWER)
-        pair = find_next_pair(access)
-        return Response(status=204) if pair is None else Response(_show_pair(access, get_pair(access, pair.pk)))
-
-
-class PairDetail(APIView):
-    @extend_schema(responses=OpenPairSerializer)
-    def get(self, request: Request, project: str, pk: int) -> Response:
-        access = access_project(request, project, Role.REVIEWER)
-        return Response(_show_pair(access, get_pair(access, pk)))
-
-
-class PairJudgement(APIView):
-    @extend_schema(request=JudgementSerializer, responses=PairSerializer)
-    def post(self, request: Request, project: str, pk: int) -> Response:
-        access = access_project(request, project, Role.REVIEWER)
-        pair = get_pair(access, pk)
-        form = JudgementSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        fields = form.validated_data
         try:
-            judge_pair(
-                access,
-                pair,
-                answer=fields["answer"],
-                reason=fields["reason"],
-                left_id=fields["left"],
-                right_id=fields["right"],
-            )
+            search = create_search(access, **form.validated_data)
+        except SearchRuns as error:
+            raise Conflict(str(error)) from error
         except ValueError as error:
-            raise serializers.ValidationError({"judgement": str(error)}) from error
-        return Response(PairSerializer(list_pairs(access).get(pk=pk), context={"access": access}).data)
+            raise serializers.ValidationError({"origins": str(error)}) from error
+        search_pairs.delay_on_commit(search.pk)
+        return Response(SearchSerializer(search).data, status=202)
 
 
-def _show_pair(access: Access, pair: PreferencePair) -> dict[str, Any]:
-    sides = choose_sides(access, pair)
-    documents = {pair.chosen_id: pair.chosen.document, pair.rejected_id: pair.rejected.document}
-    judgement = find_judgement(access, pair)
-    return {
-        "id": pair.pk,
-        "task": pair.task.key,
-        "instruction": pair.task.instruction,
-        "shared_steps": pair.shared_steps,
-        "left": _show_side(sides.left_id, documents),
-        "right": _show_side(sides.right_id, documents),
-        "judgement": judgement
-        and {
-            "answer": judgement.answer,
-            "reason": judgement.reason,
-            "left": judgement.left_id,
-            "right": judgement.right_id,
-        },
-    }
+class SearchDetail(APIView):
+    @extend_schema(responses=SearchSerializer)
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        return Response(SearchSerializer(get_search(access_project(request, project), pk)).data)
 
 
-def _show_side(pk: int, documents: dict[int, Any]) -> dict[str, Any]:
-    return {"side": pk, "messages": document_to_messages(Document.model_validate(documents[pk]))}
+class SearchStop(APIView):
+    @extend_schema(request=None, responses={202: SearchSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        """Stop after the task that is being looked at; what was proposed stays."""
+        access = access_project(request, project, Role.CURATOR)
+        try:
+            stop_search(access, get_search(access, pk))
+        except ValueError as error:
+            raise Conflict(str(error)) from error
+        return Response(SearchSerializer(get_search(access, pk)).data, status=202)
+
+
+class PairLengthBias(APIView):
+    @extend_schema(responses=BiasPageSerializer)
+    def get(self, request: Request, project: str) -> Response:
+        """The length bias of the confirmed pairs, in all and by band; not for those who only judge."""
+        access = access_project(request, project)
+        if not may_see_bias(access):
+            raise PermissionDenied("Who judges pairs is not told which side is usually the longer one.")
+        found = measure_length_bias(access)
+        whole = found.pop("all", None)
+        bands = [_tell_bias(bias, band=band) for band, bias in found.items()]
+        return Response({"whole": whole and _tell_bias(whole, band=None), "bands": bands})
+
+
+def _tell_bias(bias: LengthBias, *, band: object) -> dict[str, Any]:
+    low, high = bias.interval
+    counts = {"pairs": bias.pairs, "longer": bias.longer, "median_ratio": bias.median_ratio}
+    return {"band": band, **counts, "share": bias.share, "low": low, "high": high}
 
 
 routes: list[URLPattern] = [
     path("pairs/", PairList.as_view(), name="api-pair-list"),
     path("pairs/propose/", PairPropose.as_view(), name="api-pair-propose"),
-    path("pairs/next/", PairNext.as_view(), name="api-pair-next"),
-    path("pairs/<int:pk>/", PairDetail.as_view(), name="api-pair-detail"),
-    path("pairs/<int:pk>/judgement/", PairJudgement.as_view(), name="api-pair-judgement"),
+    path("pairs/searches/<int:pk>/", SearchDetail.as_view(), name="api-pair-search-detail"),
+    path("pairs/searches/<int:pk>/stop/", SearchStop.as_view(), name="api-pair-search-stop"),
+    path("pairs/length-bias/", PairLengthBias.as_view(), name="api-pair-length-bias"),
 ]

@@ -44,6 +44,7 @@ class TrajectorySerializer(serializers.ModelSerializer[Trajectory]):
             "success",
             "completion",
             "status",
+            "tags",
             "step_count",
             "tool_call_count",
             "character_count",

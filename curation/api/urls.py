@@ -6,11 +6,14 @@ from django.urls import include, path
 
 from curation.api import (
     agreement,
+    bulk,
     corrections,
     datasets,
+    filters,
     gold,
     import_records,
     imports,
+    judgements,
     pairs,
     projects,
     queues,
@@ -29,6 +32,8 @@ urlpatterns = [
                 *import_records.routes,
                 *imports.routes,
                 *trajectories.routes,
+                *filters.routes,
+                *bulk.routes,
                 *corrections.routes,
                 *remarks.routes,
                 *queues.routes,
@@ -36,6 +41,7 @@ urlpatterns = [
                 *gold.routes,
                 *reservations.routes,
                 *pairs.routes,
+                *judgements.routes,
                 *datasets.routes,
             ]
         ),

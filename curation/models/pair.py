@@ -47,6 +47,9 @@ class PreferencePair(models.Model):
     task = models.ForeignKey(Task, models.CASCADE, related_name="pairs")
     chosen = models.ForeignKey(Revision, models.CASCADE, related_name="pairs_as_chosen")
     rejected = models.ForeignKey(Revision, models.CASCADE, related_name="pairs_as_rejected")
+    swapped = models.BooleanField(
+        default=False, help_text="Judgements hold the other way round than it was proposed or imported."
+    )
     shared_steps = models.IntegerField(help_text="Number of leading steps that are the same on both sides.")
     origin = models.CharField(max_length=10, choices=Origin.choices)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PROPOSED)

@@ -18,7 +18,14 @@ from curation.revisions.edit_kinds import (
     TruncateAfter,
 )
 from curation.revisions.edits import apply_edit, apply_edits
-from curation.revisions.pairs import PairError, shared_prefix, split_pair_messages
+from curation.revisions.pairs import (
+    PairError,
+    PairMeasure,
+    count_agent_characters,
+    measure_pair,
+    shared_prefix,
+    split_pair_messages,
+)
 from curation.revisions.splitting import divide_text
 from curation.revisions.step_numbers import changes_numbers, move_step
 
@@ -33,6 +40,7 @@ __all__ = [
     "NewToolCall",
     "ObservationEdit",
     "PairError",
+    "PairMeasure",
     "Segment",
     "SplitHalf",
     "SplitStep",
@@ -42,10 +50,12 @@ __all__ = [
     "apply_edit",
     "apply_edits",
     "changes_numbers",
+    "count_agent_characters",
     "diff_split",
     "diff_steps",
     "diff_words",
     "divide_text",
+    "measure_pair",
     "move_step",
     "shared_prefix",
     "split_pair_messages",

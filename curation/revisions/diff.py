@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from curation.formats.document import Document, Step, text_of
 
@@ -56,7 +56,7 @@ def diff_steps(old: Document, new: Document) -> list[StepDiff]:
         if operation == "equal":
             diffs += [StepDiff("same", i + 1, j + 1) for i, j in zip(range(i1, i2), range(j1, j2), strict=True)]
             continue
-        for i, j in _align(before[i1:i2], after[j1:j2]):
+        for i, j in align_by_likeness(before[i1:i2], after[j1:j2]):
             diffs.append(
                 _compare(
                     before[i1 + i] if i is not None else None,
@@ -155,8 +155,17 @@ def _compare(before: _Texts | None, after: _Texts | None, *, old: int | None, ne
     return StepDiff(kind, old, new, fields)
 
 
-def _align(before: Sequence[_Texts], after: Sequence[_Texts]) -> list[tuple[int | None, int | None]]:
-    """Pairs of indices in order, the likest steps together; None on the side that has no partner."""
+class Alike(Protocol):
+    """Something that tells how like another of its kind it is: 0 for what never stands together."""
+
+    def likeness(self, other: Any, /) -> float: ...
+
+
+def align_by_likeness(before: Sequence[Alike], after: Sequence[Alike]) -> list[tuple[int | None, int | None]]:
+    """Pairs of indices in order, the likest together; None on the side that has no partner.
+
+    Where there are too many to compare, nothing has a partner.
+    """
     if len(before) * len(after) > _MAX_ALIGNED:
         return [(i, None) for i in range(len(before))] + [(None, j) for j in range(len(after))]
     best = [[0.0] * (len(after) + 1) for _ in range(len(before) + 1)]
@@ -168,15 +177,16 @@ def _align(before: Sequence[_Texts], after: Sequence[_Texts]) -> list[tuple[int 
     pairs: list[tuple[int | None, int | None]] = []
     i = j = 0
     while i < len(before) and j < len(after):
-        if best[i][j] == best[i + 1][j]:
-            pairs.append((i, None))
-            i += 1
-        elif best[i][j] == best[i][j + 1]:
-            pairs.append((None, j))
-            j += 1
-        else:
+        likeness = before[i].likeness(after[j])
+        if likeness and best[i][j] == best[i + 1][j + 1] + likeness:  # of equally good places, the first
             pairs.append((i, j))
             i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            pairs.append((i, None))
+            i += 1
+        else:
+            pairs.append((None, j))
+            j += 1
     pairs += [(left, None) for left in range(i, len(before))]
     pairs += [(None, right) for right in range(j, len(after))]
     return pairs

@@ -22,7 +22,8 @@ UNUSABLE_PAIRS: dict[str, str] = {
 class Candidate:
     """One row to be: a trajectory's newest revision, or a pair with its two revisions.
 
-    `characters` counts the whole conversations, the environment's part included.
+    Of a pair of `step_only`, only the turn in which its sides part is learnt from. `characters` counts the whole
+    conversations, the environment's part included.
     """
 
     task_id: int
@@ -35,6 +36,7 @@ class Candidate:
     pair_id: int | None = None
     chosen_id: int | None = None
     rejected_id: int | None = None
+    step_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def _select_pairs(project: Project, recipe: DPODatasetRecipe) -> Selection:
         "pk",
         "status",
         "strength",
+        "step_only",
         "chosen_id",
         "rejected_id",
         "chosen__trajectory_id",
@@ -132,6 +135,7 @@ def _select_pairs(project: Project, recipe: DPODatasetRecipe) -> Selection:
         pk,
         status,
         strength,
+        step_only,
         chosen,
         rejected,
         winner,
@@ -157,6 +161,7 @@ def _select_pairs(project: Project, recipe: DPODatasetRecipe) -> Selection:
                 pair_id=pk,
                 chosen_id=chosen,
                 rejected_id=rejected,
+                step_only=step_only,
             )
             usable.append((-(strength or 0), draw_lot(recipe, f"pair {pk}"), {winner, loser}, candidate))
     taken: Counter[int] = Counter()

@@ -2,14 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import exp
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.fields import CharField, SmallIntegerField
 from django.db.models.functions import MD5, Cast, Coalesce, Concat
 
-from curation.models import Judgement, PreferencePair
+from curation.models import Judgement, PairSearch, PreferencePair, Queue
 from curation.permissions import Access
+from curation.statistics import wilson_interval
+
+TELLING = frozenset([PreferencePair.Warning.LENGTH])
+"""Warnings that say something of the sides: kept from reviewers until they have judged."""
+
+# One pass over narrow rows. A pair without lengths was made before they were kept.
+LENGTH_BIAS = """
+SELECT grouping(task.band), task.band, count(*) FILTER (WHERE chosen_characters <> rejected_characters),
+    count(*) FILTER (WHERE chosen_characters > rejected_characters),
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY ln(chosen_characters::float / rejected_characters))
+FROM curation_preferencepair AS pair JOIN curation_task AS task ON task.id = pair.task_id
+WHERE pair.project_id = %s AND pair.status = 'confirmed' AND chosen_characters > 0 AND rejected_characters > 0
+GROUP BY GROUPING SETS ((), (task.band)) ORDER BY 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class LengthBias:
+    """How often the chosen side of confirmed pairs is the longer one, with a 95 % interval, and by how much.
+
+    `pairs` counts those whose sides are not equally long; `median_ratio` is the chosen side's length over the
+    rejected one's, e to the median of the logarithms. Without bias the share is one half, and the ratio 1.
+    """
+
+    pairs: int
+    longer: int
+    median_ratio: float
+
+    @property
+    def share(self) -> float:
+        return self.longer / self.pairs
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return wilson_interval(self.longer, self.pairs)
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether the share is surely not one half."""
+        low, high = self.interval
+        return not low <= 0.5 <= high
+
+    @property
+    def percent(self) -> dict[str, int]:
+        """The share and its interval in whole per cent."""
+        low, high = self.interval
+        return {name: round(100 * value) for name, value in (("share", self.share), ("low", low), ("high", high))}
 
 
 def list_pairs(access: Access) -> QuerySet[PreferencePair]:
@@ -52,14 +102,50 @@ def count_open_pairs(access: Access) -> int:
     return open_pairs.exclude(judgements__reviewer=access.user).count()
 
 
+def may_see_sides(access: Access, pair: PreferencePair) -> bool:
+    """Whether somebody may know of this pair, as list_pairs gives it, what it is proposed for: not before judging."""
+    return not access.is_reviewer or bool(getattr(pair, "judged_by_me", False))
+
+
+def list_warnings(access: Access, pair: PreferencePair) -> list[PreferencePair.Warning]:
+    """A pair's warnings, as list_pairs gives it, without those that the caller may not know yet."""
+    known = may_see_sides(access, pair)
+    return [PreferencePair.Warning(name) for name in pair.warnings if known or name not in TELLING]
+
+
+def may_see_bias(access: Access) -> bool:
+    """Whether somebody may know which side of confirmed pairs is longer: not those who only judge."""
+    return access.is_curator or not access.is_reviewer
+
+
+def measure_length_bias(access: Access) -> dict[int | str | None, LengthBias]:
+    """The length bias of the whole set, under "all", and by band; what has no pair of known lengths is left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(LENGTH_BIAS, [access.project.pk])
+        found = cursor.fetchall()
+    return {
+        band if whole == 0 else "all": LengthBias(pairs=pairs, longer=longer, median_ratio=exp(median))
+        for whole, band, pairs, longer, median in found
+        if pairs
+    }
+
+
+def find_last_search(access: Access) -> PairSearch | None:
+    """The project's newest search for pairs."""
+    return PairSearch.objects.filter(project=access.project).order_by("-pk").first()
+
+
 def find_judgement(access: Access, pair: PreferencePair) -> Judgement | None:
     """The caller's own judgement of a pair."""
     return Judgement.objects.filter(pair=pair, reviewer=access.user).first()
 
 
-def find_last_judgement(access: Access) -> Judgement | None:
-    """The caller's newest judgement in the project."""
-    return Judgement.objects.filter(pair__project=access.project, reviewer=access.user).order_by("-pk").first()
+def find_last_judgement(access: Access, *, queue: Queue | None = None) -> Judgement | None:
+    """The caller's newest judgement in the project, or in one queue: what undo takes back."""
+    mine = Judgement.objects.filter(pair__project=access.project, reviewer=access.user).select_related("pair")
+    if queue is not None:
+        mine = mine.filter(item__queue=queue)
+    return mine.order_by("-pk").first()
 
 
 def list_judgements(pair: PreferencePair) -> QuerySet[Judgement]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -14,15 +13,6 @@ from curation.permissions import Access
 
 ORDERS = {"-id": "Newest first", "id": "Oldest first", "-step_count": "Most steps", "step_count": "Fewest steps"}
 STEPS_AT_ONCE = 40
-
-
-@dataclass(frozen=True)
-class StepMark:
-    """One step of the minimap."""
-
-    step_id: int
-    source: str
-    is_error: bool
 
 
 def list_trajectories(access: Access) -> QuerySet[Trajectory]:
@@ -36,14 +26,6 @@ def list_models(access: Access) -> list[str]:
     return list(models.order_by("model").values_list("model", flat=True).distinct()[:200])
 
 
-def read_head(revision: Revision) -> dict[str, Any]:
-    """Everything of a revision's document but its steps: agent, task, trial, outcome, source."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT document - 'steps' FROM curation_revision WHERE id = %s", [revision.pk])
-        head: dict[str, Any] = _as_json(cursor.fetchone())
-    return head
-
-
 def read_steps(revision: Revision, *, first: int = 1, number: int = STEPS_AT_ONCE) -> list[dict[str, Any]]:
     """Steps `first` to `first + number - 1` of a revision, in their plain form."""
     path = f"$.steps[{max(first, 1) - 1} to {max(first, 1) + number - 2}]"
@@ -53,20 +35,6 @@ def read_steps(revision: Revision, *, first: int = 1, number: int = STEPS_AT_ONC
         )
         steps: list[dict[str, Any]] = _as_json(cursor.fetchone())
     return steps
-
-
-def outline_steps(revision: Revision) -> list[StepMark]:
-    """One mark for each step; an observation that begins with "error" marks a failed action."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT (step->>'step_id')::int, step->>'source',
-                   coalesce(step #>> '{observation,results,0,content,0,text}' ~* '^\\s*(error|traceback)', false)
-            FROM curation_revision, jsonb_array_elements(document->'steps') AS step WHERE id = %s ORDER BY 1
-            """,
-            [revision.pk],
-        )
-        return [StepMark(*row) for row in cursor.fetchall()]
 
 
 def list_revisions(trajectory: Trajectory) -> QuerySet[Revision]:

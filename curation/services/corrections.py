@@ -29,7 +29,7 @@ from curation.revisions import (
 from curation.revisions.tool_schema import check_call
 from curation.services.audit import record_action
 from curation.services.import_batches import count_characters
-from curation.services.pairs import propose_correction_pair
+from curation.services.pair_proposals import propose_correction_pair
 
 _EDITS: TypeAdapter[Edit] = TypeAdapter(Edit)
 

@@ -13,7 +13,7 @@ from curation.formats.document import Document, Step
 from curation.formats.messages import document_to_messages
 from curation.models import Revision, StepLabel
 from curation.recipe import DatasetRecipe, SFTDatasetRecipe
-from curation.revisions import split_pair_messages
+from curation.revisions import count_agent_characters, split_pair_messages
 from curation.selectors.candidates import Candidate
 
 DOCUMENTS_AT_ONCE = 16
@@ -51,17 +51,6 @@ def list_shapes(row: Row) -> set[tuple[str, frozenset[str] | bool]]:
     columns = [name for name in ("messages", "prompt", "chosen", "rejected") if name in row]
     shapes: set[tuple[str, frozenset[str] | bool]] = {("band", row["band"] is None)}
     return shapes | {(name, frozenset(message)) for name in columns for message in row[name]}
-
-
-def count_agent_characters(messages: Sequence[dict[str, Any]]) -> int:
-    """Characters of the assistant's turns that are trained on: text, reasoning, names and arguments of calls."""
-    total = 0
-    for message in messages:
-        if message["role"] == "assistant" and message.get("trainable") is not False:
-            total += len(message["content"]) + len(message.get("reasoning_content", ""))
-            for call in message.get("tool_calls", []):
-                total += len(call["function"]["name"]) + len(call["function"]["arguments"])
-    return total
 
 
 def _build_trajectories(recipe: SFTDatasetRecipe, batch: Sequence[Candidate]) -> Iterator[Built]:
@@ -128,7 +117,7 @@ def _build_pairs(batch: Sequence[Candidate]) -> Iterator[Built]:
         better = Document.model_validate(revisions[candidate.chosen_id].document)
         worse = Document.model_validate(revisions[candidate.rejected_id].document)
         try:
-            prompt, chosen, rejected = split_pair_messages(better, worse)
+            prompt, chosen, rejected = split_pair_messages(better, worse, step_only=candidate.step_only)
         except ValueError as error:
             yield Built(candidate, None, reason=str(error))
             continue
@@ -136,6 +125,7 @@ def _build_pairs(batch: Sequence[Candidate]) -> Iterator[Built]:
             "pair": candidate.pair_id,
             "chosen_revision": candidate.chosen_id,
             "rejected_revision": candidate.rejected_id,
+            "step_only": candidate.step_only,
             "task": candidate.task,
             "band": candidate.band,
             "prompt": prompt,

@@ -72,23 +72,39 @@ def decide_trajectory(
     return decision
 
 
-def decide_in_bulk(bulk: BulkAction, trajectory_ids: Sequence[int], *, verdict: str) -> None:
-    """Decide the newest revisions of many trajectories as part of a bulk action; the caller holds a transaction."""
-    heads = Revision.objects.filter(
-        trajectory__in=trajectory_ids, trajectory__project=bulk.project, number=F("trajectory__head_number")
-    )
+def decide_in_bulk(bulk: BulkAction, trajectory_ids: Sequence[int], *, verdict: str, comment: str = "") -> None:
+    """Decide the newest revisions of many trajectories as part of a bulk action.
+
+    Their status follows. Their difficulty has no need to, since no grade is given; the order of queues is left to the
+    end of the action, since it takes longer than all the rest. The caller holds a transaction and the trajectories'
+    rows, so that none is corrected meanwhile.
+    """
+    heads = Revision.objects.filter(trajectory__in=trajectory_ids, number=F("trajectory__head_number"))
     Decision.objects.bulk_create(
-        Decision(trajectory_id=trajectory, revision_id=pk, verdict=verdict, bulk=bulk, decided_by=bulk.created_by)
-        for pk, trajectory in heads.values_list("pk", "trajectory_id")
+        Decision(
+            trajectory_id=trajectory,
+            revision_id=pk,
+            verdict=verdict,
+            comment=comment,
+            bulk=bulk,
+            decided_by_id=bulk.created_by_id,
+        )
+        for pk, trajectory in heads.order_by("trajectory_id").values_list("pk", "trajectory_id")
     )
-    settle_trajectories(bulk.project, trajectory_ids)
+    _settle_statuses(bulk.project, trajectory_ids)
 
 
-def withdraw_bulk_decisions(bulk: BulkAction, trajectory_ids: Sequence[int]) -> None:
-    """Take back what a bulk action decided of these; the decision before it, or the reviews, count again."""
-    taken_back = Decision.objects.filter(bulk=bulk, trajectory__in=trajectory_ids, withdrawn_at=None)
-    taken_back.update(withdrawn_at=Now())
-    settle_trajectories(bulk.project, trajectory_ids)
+def withdraw_bulk_decisions(bulk: BulkAction, trajectory_ids: Sequence[int]) -> list[int]:
+    """Take back what a bulk action decided of these; the decision before it, or the reviews, count again.
+
+    What follows is as for deciding. Returns the trajectories whose decision still stood. The caller holds a
+    transaction and the trajectories' rows.
+    """
+    standing = Decision.objects.filter(bulk=bulk, trajectory__in=trajectory_ids, withdrawn_at=None)
+    taken_back = list(standing.values_list("trajectory_id", flat=True))
+    standing.update(withdrawn_at=Now())
+    _settle_statuses(bulk.project, taken_back)
+    return taken_back
 
 
 def withdraw_decision(access: Access, decision: Decision) -> bool:
@@ -108,11 +124,17 @@ def settle_trajectories(project: Project, trajectory_ids: Iterable[int]) -> None
     A standing decision counts before reviews; reviews that differ make a dispute; reviews of gold items test the
     reviewer and say nothing of the trajectory.
     """
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False):
+        tasks, changed = _settle_statuses(project, trajectory_ids)
+        update_difficulty(project, tasks)
+        if changed:
+            follow_statuses(changed)
+
+
+def _settle_statuses(project: Project, trajectory_ids: Iterable[int]) -> tuple[set[int], list[int]]:
+    """The first half of it; returns the tasks, and once for each status that changed, the task of its trajectory."""
+    with connection.cursor() as cursor:
         cursor.execute(LOCK, [project.pk, sorted(set(trajectory_ids))])
         locked = cursor.fetchall()
         cursor.execute(SETTLE, [[pk for pk, _ in locked]])
-        changed = cursor.fetchall()
-        update_difficulty(project, {task for _, task in locked})
-        if changed:
-            follow_statuses([task for (task,) in changed])
+        return {task for _, task in locked}, [task for (task,) in cursor.fetchall()]

@@ -22,6 +22,7 @@ from curation.selectors.agreement import PREFERENCES
 from curation.selectors.gold import list_decided, list_decided_pairs, unmet
 from curation.services.audit import record_action
 from curation.services.decisions import settle_trajectories
+from curation.services.pairs import settle_pair
 
 ITEMS_AT_ONCE = 1000
 
@@ -134,6 +135,8 @@ def unmark_gold(access: Access, item: QueueItem) -> bool:
         QueueItem.objects.filter(pk=item.pk).update(**plain)
         if item.trajectory_id is not None:
             settle_trajectories(access.project, [item.trajectory_id])
+        if item.pair is not None:
+            settle_pair(access, item.pair)
         record_action(access, "gold.unmark", item.queue_id, item=item.pk)
     return True
 

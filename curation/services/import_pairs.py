@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from curation.formats.base import ParsedPair
 from curation.models import Import, PreferencePair, Revision
-from curation.revisions import shared_prefix, split_pair_messages
+from curation.revisions import PairMeasure, measure_pair
 from curation.services.import_batches import Attempt
 
 
 @dataclass(frozen=True)
 class PairOfAttempts:
-    """The content hashes of a pair's sides, and how many leading steps they share."""
+    """The content hashes of a pair's sides, and what is known of them as a pair."""
 
     chosen_hash: str
     rejected_hash: str
-    shared_steps: int
+    measure: PairMeasure
 
 
 def pair_attempts(found: ParsedPair, attempts: Sequence[Attempt]) -> PairOfAttempts:
     """Raises ValueError for two sides that no trainer could learn from."""
-    split_pair_messages(found.chosen, found.rejected)
     chosen, rejected = attempts
-    return PairOfAttempts(chosen.content_hash, rejected.content_hash, shared_prefix(found.chosen, found.rejected))
+    return PairOfAttempts(chosen.content_hash, rejected.content_hash, measure_pair(found.chosen, found.rejected))
 
 
 def write_pairs(job: Import, pairs: Sequence[PairOfAttempts]) -> None:
@@ -47,9 +46,9 @@ def write_pairs(job: Import, pairs: Sequence[PairOfAttempts]) -> None:
                     task_id=task_id,
                     chosen_id=chosen,
                     rejected_id=rejected,
-                    shared_steps=pair.shared_steps,
                     origin=PreferencePair.Origin.IMPORTED,
                     status=PreferencePair.Status.CONFIRMED,
+                    **asdict(pair.measure),
                 )
             )
     PreferencePair.objects.bulk_create(rows, ignore_conflicts=True)

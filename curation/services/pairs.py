@@ -1,29 +1,33 @@
-"""Pairs: proposed from attempts that part ways, and judged by people.
+"""Pairs as people judge them.
 
-With several judgements the majority decides which side won, or that both are bad; an equal split is a tie.
+With several judgements the majority decides which side won, or that both are bad; an equal split is a tie. A curator
+may decide over all of them. How sure the result is, is told from all judgements of the pair's task.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import product
+from datetime import timedelta
 from statistics import median_low
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
-from curation.formats.document import Document
-from curation.models import Judgement, PreferencePair, Revision, Role, Task, Trajectory
+from curation.formats.cleaning import clean_text
+from curation.models import Judgement, PreferencePair, QueueItem, Reservation, Role
 from curation.permissions import Access
-from curation.revisions import shared_prefix, split_pair_messages
+from curation.preferences import Comparison, fit_strengths, posterior_share, win_probability
 from curation.services.audit import record_action
 
-Answer, Status, Origin = Judgement.Answer, PreferencePair.Status, PreferencePair.Origin
+Answer, Status = Judgement.Answer, PreferencePair.Status
 
-ATTEMPTS_AT_ONCE = 20
-"""Attempts of each outcome that are compared at one task: documents of one task are held in memory together."""
+LONGEST_REASON = 5000
+MOST_SECONDS = 24 * 60 * 60
+MOST_TOGETHER = 500
+"""Pairs of one task that are looked at together: of more, each is told by its own judgements."""
 
 _STRENGTH = {
     Answer.LEFT_MUCH_BETTER: 3,
@@ -37,15 +41,6 @@ _LEFT = {Answer.LEFT_MUCH_BETTER, Answer.LEFT_BETTER, Answer.LEFT_SLIGHTLY_BETTE
 
 
 @dataclass(frozen=True)
-class Proposals:
-    """What a search for pairs came to. `unusable` counts, by reason, pairs that no trainer could learn from."""
-
-    tasks: int
-    proposed: int
-    unusable: dict[str, int]
-
-
-@dataclass(frozen=True)
 class Sides:
     """The two revisions of a pair as one reviewer sees them."""
 
@@ -53,59 +48,22 @@ class Sides:
     right_id: int
 
 
-def propose_pairs(access: Access, *, most_per_task: int = 3) -> Proposals:
-    """Propose success over failure at every task with both, the longest shared beginning first.
+@dataclass(frozen=True)
+class PairAnswer:
+    """What somebody says of a pair, with its revisions as they were shown. `seconds` is the time at work on it."""
 
-    A task gets `most_per_task` such pairs in all, those of earlier calls included, so that no attempt is in more and
-    a second call adds nothing. The recorded revisions are compared, since the outcome is theirs; crashed attempts
-    and successes that a reviewer rejected are passed over.
-    """
-    access.require(Role.CURATOR)
-    attempts = Trajectory.objects.filter(task=OuterRef("pk"), project=access.project)
-    tasks = Task.objects.filter(Exists(_successes(attempts)), Exists(_failures(attempts)), project=access.project)
-    tasks = tasks.annotate(pair_count=Count("pairs", filter=Q(pairs__origin=Origin.OUTCOME)))
-    seen = proposed = 0
-    unusable: Counter[str] = Counter()
-    for task in tasks.order_by("pk").iterator(500):
-        seen += 1
-        if task.pair_count < most_per_task:
-            pairs = _pair_attempts(task, most_per_task - task.pair_count, unusable)
-            before = task.pairs.count()
-            PreferencePair.objects.bulk_create(pairs, ignore_conflicts=True)
-            proposed += task.pairs.count() - before
-    proposals = Proposals(tasks=seen, proposed=proposed, unusable=dict(unusable))
-    record_action(access, "pairs.propose", tasks=seen, proposed=proposed, unusable=proposals.unusable)
-    return proposals
+    answer: str
+    left_id: int
+    right_id: int
+    reason: str = ""
+    seconds: int = 0
 
-
-def propose_correction_pair(trajectory: Trajectory) -> PreferencePair | None:
-    """Propose the newest revision of a failed attempt over the recorded one.
-
-    An earlier proposal of the same attempt that nobody has judged yet makes way. None where the attempt did not
-    fail, was not corrected, or the two would make no pair to learn from.
-    """
-    if trajectory.success is not False or trajectory.head_number == 0:
-        return None
-    ends = {r.number: r for r in trajectory.revisions.filter(number__in=[0, trajectory.head_number])}
-    recorded, newest = ends[0], ends[trajectory.head_number]
-    chosen, rejected = Document.model_validate(newest.document), Document.model_validate(recorded.document)
-    try:
-        split_pair_messages(chosen, rejected)
-    except ValueError:
-        return None
-    with transaction.atomic():
-        stale = PreferencePair.objects.filter(rejected=recorded, origin=Origin.CORRECTION, judgements=None)
-        stale.exclude(chosen=newest).delete()
-        pair = PreferencePair(
-            project_id=trajectory.project_id,
-            task_id=trajectory.task_id,
-            chosen=newest,
-            rejected=recorded,
-            origin=Origin.CORRECTION,
-            shared_steps=shared_prefix(chosen, rejected),
-        )
-        PreferencePair.objects.bulk_create([pair], ignore_conflicts=True)
-    return PreferencePair.objects.filter(_between(newest.pk, recorded.pk)).first()
+    def check(self) -> None:
+        """Raises ValueError for what no page would send."""
+        if self.answer not in Answer.values:
+            raise ValueError("Choose an answer: one side better, about equal, or both bad.")
+        if len(self.reason) > LONGEST_REASON:
+            raise ValueError(f"A reason has at most {LONGEST_REASON:,} characters.")
 
 
 def choose_sides(access: Access, pair: PreferencePair) -> Sides:
@@ -116,7 +74,14 @@ def choose_sides(access: Access, pair: PreferencePair) -> Sides:
 
 
 def judge_pair(
-    access: Access, pair: PreferencePair, *, answer: str, left_id: int, right_id: int, reason: str = ""
+    access: Access,
+    pair: PreferencePair,
+    *,
+    answer: str,
+    left_id: int,
+    right_id: int,
+    reason: str = "",
+    seconds: int = 0,
 ) -> Judgement:
     """Record the caller's judgement, or change it, and settle the pair by all judgements so far.
 
@@ -124,97 +89,159 @@ def judge_pair(
     for sides that are not this pair's.
     """
     access.require(Role.REVIEWER)
-    if answer not in Answer.values:
-        raise ValueError("Choose an answer: one side better, about equal, or both bad.")
-    if len(reason) > 5000:
-        raise ValueError("A reason has at most 5,000 characters.")
+    given = PairAnswer(answer, left_id, right_id, reason, seconds)
+    return record_judgement(access, pair, given)
+
+
+def decide_pair(access: Access, pair: PreferencePair, given: PairAnswer) -> Judgement:
+    """Decide a pair, over whatever was judged of it; a second decision of the same curator replaces the first.
+
+    Raises ValueError for an answer that is none, and where another curator has decided already.
+    """
+    access.require(Role.CURATOR)
+    return record_judgement(access, pair, given, decides=True)
+
+
+def record_judgement(
+    access: Access, pair: PreferencePair, given: PairAnswer, *, item: QueueItem | None = None, decides: bool = False
+) -> Judgement:
+    """What judging, deciding and answering in a queue come to; the caller's roles are checked by those."""
+    given.check()
     with transaction.atomic():
-        locked = PreferencePair.objects.select_for_update().get(pk=pair.pk, project=access.project)
-        if {left_id, right_id} != {locked.chosen_id, locked.rejected_id}:
+        locked = _lock_pair(access, pair)
+        if {given.left_id, given.right_id} != {locked.chosen_id, locked.rejected_id}:
             raise ValueError("These are not the two sides of this pair; open it again.")
-        words = reason.strip().replace("\x00", "\ufffd")
-        fields = {"left_id": left_id, "right_id": right_id, "answer": answer, "reason": words}
+        decided = locked.judgements.filter(decides=True).exclude(reviewer=access.user).select_related("reviewer")
+        if decides and (other := decided.first()):
+            raise ValueError(f"{other.reviewer or 'Somebody'} has decided this pair already.")
         before = locked.judgements.filter(reviewer=access.user).first()
-        judgement, made = locked.judgements.update_or_create(reviewer=access.user, defaults=fields)
-        if before is not None and not made and before.answer != answer:
-            record_action(access, "judgement.change", locked, before=before.answer, after=answer)
+        judgement = before or Judgement(pair=locked, reviewer=access.user)
+        said = judgement.answer
+        judgement.answer, judgement.left_id, judgement.right_id = given.answer, given.left_id, given.right_id
+        judgement.reason = clean_text(given.reason)[0].strip()
+        judgement.seconds = min(max(given.seconds, judgement.seconds), MOST_SECONDS)
+        if item is not None:
+            judgement.item = item
+        judgement.decides = decides or judgement.decides
+        judgement.save()
+        if decides:
+            record_action(access, "pair.decide", locked.pk, answer=given.answer)
+        elif before is not None and said != given.answer:
+            record_action(access, "judgement.change", locked, before=said, after=given.answer)
         _settle(locked)
-    pair.refresh_from_db(fields=["status", "strength", "chosen", "rejected"])
+    pair.refresh_from_db(fields=["status", "strength", "chosen", "rejected", "swapped", "confidence"])
     return judgement
 
 
+def withdraw_judgement(access: Access, judgement: Judgement) -> Reservation | None:
+    """Take back one's own judgement: the pair settles by the others, as if it had never been given.
+
+    Where it was given in a queue, its reviewer holds that item again: the reservation is returned. Raises ValueError
+    where the judgement is not the caller's own, or was taken back already.
+    """
+    with transaction.atomic():
+        done = (
+            Reservation.objects.select_related("item__queue")
+            .select_for_update(of=("self",))
+            .filter(item=judgement.item_id, reviewer=access.user, state=Reservation.State.DONE)
+        )
+        reservation = done.first()
+        locked = _lock_pair(access, judgement.pair)
+        gone, _ = locked.judgements.filter(pk=judgement.pk, reviewer=access.user).delete()
+        if not gone:
+            raise ValueError("There is nothing of yours to take back here.")
+        if reservation is not None:
+            lease = timedelta(minutes=reservation.item.queue.lease_minutes)
+            done.update(state=Reservation.State.HELD, expires_at=Now() + lease)
+        record_action(access, "judgement.withdraw", locked, answer=judgement.answer, decided=judgement.decides)
+        _settle(locked)
+    return reservation
+
+
+def settle_pair(access: Access, pair: PreferencePair) -> None:
+    """Set what the judgements that count make of a pair, where other ones count than before."""
+    with transaction.atomic():
+        _settle(_lock_pair(access, pair))
+
+
+def _lock_pair(access: Access, pair: PreferencePair) -> PreferencePair:
+    """The pair, locked with the others of its task: of two judgements at once the later sees the earlier."""
+    of_task = PreferencePair.objects.filter(task=pair.task_id, project=access.project).select_for_update(no_key=True)
+    list(of_task.order_by("pk").values_list("pk", flat=True)[:MOST_TOGETHER])
+    return of_task.get(pk=pair.pk)
+
+
 def _settle(pair: PreferencePair) -> None:
+    """Set what judgements make of a pair: with none left it is as it was proposed or imported."""
+    judgements = list(_that_count(pair.judgements.all()))
+    decided = [judgement for judgement in judgements if judgement.decides]
+    leader, strength = _count_votes(decided or judgements)
+    if isinstance(leader, int):
+        pair.status, winner = Status.CONFIRMED, leader
+    else:
+        winner = pair.rejected_id if pair.swapped else pair.chosen_id
+        imported = pair.origin == PreferencePair.Origin.IMPORTED
+        pair.status = leader or (Status.CONFIRMED if imported else Status.PROPOSED)
+    pair.strength = strength
+    if winner == pair.rejected_id:
+        pair.swapped = not pair.swapped
+        pair.chosen_id, pair.rejected_id = pair.rejected_id, pair.chosen_id
+        pair.chosen_characters, pair.rejected_characters = pair.rejected_characters, pair.chosen_characters
+    fields = ["status", "strength", "swapped", "chosen", "rejected", "chosen_characters", "rejected_characters"]
+    pair.save(update_fields=fields)
+    _weigh_task(pair)
+
+
+def _count_votes(judgements: list[Judgement]) -> tuple[int | str | None, int | None]:
+    """The revision that won, or what else the pair is, None without a vote; and how strongly it won."""
     votes: Counter[int | str] = Counter()
-    strengths: dict[int, list[int]] = {pair.chosen_id: [], pair.rejected_id: []}
-    for judgement in pair.judgements.all():
+    strengths: dict[int, list[int]] = {}
+    for judgement in judgements:
         strength = _STRENGTH.get(Answer(judgement.answer))
         if strength is None:
-            votes[judgement.answer] += 1
+            votes[Status.TIE if judgement.answer == Answer.TIE else Status.BOTH_BAD] += 1
         else:
             winner = judgement.left_id if judgement.answer in _LEFT else judgement.right_id
             votes[winner] += 1
-            strengths[winner].append(strength)
+            strengths.setdefault(winner, []).append(strength)
+    if not votes:
+        return None, None
     (leader, most), *others = votes.most_common()
     if others and others[0][1] == most:
-        leader = Answer.TIE
-    pair.strength = None
-    if isinstance(leader, int):
-        pair.status, pair.strength = Status.CONFIRMED, median_low(strengths[leader])
-        if leader == pair.rejected_id:
-            pair.chosen_id, pair.rejected_id = pair.rejected_id, pair.chosen_id
-    else:
-        pair.status = Status.TIE if leader == Answer.TIE else Status.BOTH_BAD
-    pair.save(update_fields=["status", "strength", "chosen", "rejected"])
+        leader = Status.TIE
+    return leader, median_low(strengths[leader]) if isinstance(leader, int) else None
 
 
-def _pair_attempts(task: Task, number: int, unusable: Counter[str]) -> list[PreferencePair]:
-    """Up to `number` new pairs of a task's attempts."""
-    attempts = Trajectory.objects.filter(task=task, project_id=task.project_id)
-    winners, losers = _read_recorded(_successes(attempts)), _read_recorded(_failures(attempts))
-    known = {
-        frozenset(sides) for sides in task.pairs.filter(origin=Origin.OUTCOME).values_list("chosen_id", "rejected_id")
-    }
-    ranked = sorted(
-        (-shared_prefix(winners[winner], losers[loser]), winner, loser)
-        for winner, loser in product(winners, losers)
-        if frozenset((winner, loser)) not in known
-    )
-    pairs: list[PreferencePair] = []
-    for shared, winner, loser in ranked:
-        if len(pairs) == number:
-            break
-        try:
-            split_pair_messages(winners[winner], losers[loser])
-        except ValueError as error:
-            unusable[str(error)] += 1
-            continue
-        pairs.append(
-            PreferencePair(
-                project_id=task.project_id,
-                task=task,
-                chosen_id=winner,
-                rejected_id=loser,
-                shared_steps=-shared,
-                origin=Origin.OUTCOME,
-            )
-        )
-    return pairs
+def _weigh_task(pair: PreferencePair) -> None:
+    """Set the confidence of the pair's task: of whole attempts fitted together, of single turns each by itself."""
+    pairs = list(PreferencePair.objects.filter(task=pair.task_id).order_by("pk")[: MOST_TOGETHER + 1])
+    if len(pairs) > MOST_TOGETHER:
+        pairs = [pair]
+    judged: dict[int, list[Comparison]] = {each.pk: [] for each in pairs}
+    for judgement in _that_count(Judgement.objects.filter(pair__in=judged)):
+        if judgement.answer != Answer.BOTH_BAD:
+            judged[judgement.pair_id].append(_compare(judgement))
+    whole = [comparison for each in pairs if not each.step_only for comparison in judged[each.pk]]
+    together = len({side for comparison in whole for side in comparison[:2]}) > 2
+    strengths = fit_strengths(whole) if together else {}
+    changed = []
+    for each in pairs:
+        if together and not each.step_only:
+            confidence = win_probability(strengths, each.chosen_id, each.rejected_id)
+        else:
+            confidence = posterior_share(judged[each.pk], each.chosen_id)
+        if confidence != each.confidence:
+            each.confidence = confidence
+            changed.append(each)
+    PreferencePair.objects.bulk_update(changed, ["confidence"])
 
 
-def _read_recorded(attempts: QuerySet[Trajectory]) -> dict[int, Document]:
-    """The recorded documents of the first attempts, by revision id."""
-    first = list(attempts.order_by("pk").values_list("pk", flat=True)[:ATTEMPTS_AT_ONCE])
-    recorded = Revision.objects.filter(trajectory__in=first, number=0)
-    return {revision.pk: Document.model_validate(revision.document) for revision in recorded}
+def _compare(judgement: Judgement) -> Comparison:
+    left_won = judgement.answer in _LEFT
+    winner, loser = (judgement.left_id, judgement.right_id) if left_won else (judgement.right_id, judgement.left_id)
+    return Comparison(winner, loser, tie=judgement.answer == Answer.TIE)
 
 
-def _successes(attempts: QuerySet[Trajectory]) -> QuerySet[Trajectory]:
-    return attempts.filter(success=True).exclude(status=Trajectory.Status.REJECTED)
-
-
-def _failures(attempts: QuerySet[Trajectory]) -> QuerySet[Trajectory]:
-    return attempts.filter(success=False).exclude(completion=Trajectory.Completion.CRASHED)
-
-
-def _between(one: int, other: int) -> Q:
-    return Q(chosen=one, rejected=other) | Q(chosen=other, rejected=one)
+def _that_count(judgements: QuerySet[Judgement]) -> QuerySet[Judgement]:
+    """Judgements of gold items test the reviewer, and say nothing of the pair."""
+    return judgements.exclude(item__gold=True).order_by("pk")

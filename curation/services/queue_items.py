@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Case, CharField, Count, F, FloatField, Func, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Abs, Cast, Coalesce, Concat
 
-from curation.models import Judgement, PreferencePair, Queue, Trajectory
+from curation.models import Judgement, PreferencePair, Project, Queue, Trajectory
 
 MANY = 1000
 """Items from which on the planner is given new statistics at once: without them the next item is searched for."""
@@ -46,18 +46,26 @@ UPDATE curation_queueitem AS item SET rank = fresh.rank
 FROM (
     SELECT waiting.id, CASE queue."order"
         WHEN 'disagreement' THEN CASE attempt.status WHEN 'disputed' THEN -1 ELSE 0 END
-        ELSE (
-            SELECT count(*) FROM curation_trajectory AS other
-            WHERE other.task_id = attempt.task_id AND other.status = 'accepted'
-        ) END AS rank
-    FROM curation_trajectory AS attempt
+        ELSE counted.accepted END AS rank
+    FROM (
+        SELECT task_id, count(*) FILTER (WHERE status = 'accepted') AS accepted FROM curation_trajectory
+        WHERE task_id = ANY(%s) GROUP BY task_id
+    ) AS counted
+    JOIN curation_trajectory AS attempt ON attempt.task_id = counted.task_id
     JOIN curation_queueitem AS waiting ON waiting.trajectory_id = attempt.id AND waiting.free_slots <> '{}'
     JOIN curation_queue AS queue ON queue.id = waiting.queue_id AND queue."order" IN ('deficit', 'disagreement')
-    WHERE attempt.task_id = ANY(%s)
     FOR UPDATE OF waiting SKIP LOCKED
 ) AS fresh
 WHERE item.id = fresh.id AND item.rank <> fresh.rank
 """
+WAITING_TASKS = """
+SELECT DISTINCT attempt.task_id FROM curation_queue AS queue
+JOIN curation_queueitem AS waiting ON waiting.queue_id = queue.id AND waiting.free_slots <> '{}'
+JOIN curation_trajectory AS attempt ON attempt.id = waiting.trajectory_id
+WHERE queue.project_id = %s AND queue."order" IN ('deficit', 'disagreement') ORDER BY attempt.task_id
+"""
+TASKS_AT_ONCE = 50
+"""Tasks whose open items are put in order by one statement: reviewers pass these items over until it ends."""
 
 
 def add_trajectories(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
@@ -84,6 +92,16 @@ def follow_statuses(task_ids: Sequence[int]) -> None:
     """Keep the order of open items true after the status of attempts at these tasks has changed."""
     with connection.cursor() as cursor:
         cursor.execute(FOLLOW_STATUSES, [list(task_ids)])
+
+
+def follow_all_statuses(project: Project, *, beat: Callable[[], None]) -> None:
+    """The same for all tasks of a project, a few at a time, after very many have changed; `beat` is called often."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING_TASKS, [project.pk])
+        tasks = [task for (task,) in cursor.fetchall()]
+    for first in range(0, len(tasks), TASKS_AT_ONCE):
+        beat()
+        follow_statuses(tasks[first : first + TASKS_AT_ONCE])
 
 
 def _fill(queue: Queue, rows: QuerySet[Any], rank: Any, *, column: str, follow: str) -> int:

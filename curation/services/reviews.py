@@ -86,8 +86,8 @@ def submit_review(access: Access, reservation: Reservation, answer: Answer) -> R
         review = _write_review(access, reservation, answer)
         if review.revision.number != review.trajectory.head_number:
             problem = RevisionMoved(tell_moved(review.trajectory, review.revision.number))
-        elif current.state != Reservation.State.HELD and not _hold_again(current):
-            problem = LeaseLost(_tell_who_has_it(current))
+        elif current.state != Reservation.State.HELD and not hold_again(current):
+            problem = LeaseLost(tell_who_has_it(current))
         else:
             Reservation.objects.filter(pk=current.pk).update(state=Reservation.State.DONE)
             review.submitted_at = timezone.now()
@@ -148,7 +148,7 @@ def _write_review(access: Access, reservation: Reservation, answer: Answer) -> R
     written.verdict, written.grade = answer.verdict, answer.grade
     written.comment = clean_text(answer.comment)[0]
     written.failure_modes = sorted(set(answer.failure_modes))
-    written.seconds = min(max(answer.seconds, 0), _seconds_since(reservation))
+    written.seconds = min(max(answer.seconds, 0), seconds_since(reservation))
     written.save()
     if review is not None:
         review.step_labels.all().delete()
@@ -175,12 +175,12 @@ def _write_labels(review: Review, answer: Answer, step_count: int) -> None:
         StepLabel.objects.bulk_create(rows)
 
 
-def _seconds_since(reservation: Reservation) -> int:
+def seconds_since(reservation: Reservation) -> int:
     """No more time can have been spent on an item than went by since it was taken."""
     return max(0, int((timezone.now() - reservation.taken_at).total_seconds()))
 
 
-def _hold_again(reservation: Reservation) -> bool:
+def hold_again(reservation: Reservation) -> bool:
     """Take back a hold that ran out or was released, where its slot and its reviewer are still free."""
     if reservation.state != Reservation.State.RELEASED:
         return False
@@ -192,7 +192,8 @@ def _hold_again(reservation: Reservation) -> bool:
     return True
 
 
-def _tell_who_has_it(reservation: Reservation) -> str:
+def tell_who_has_it(reservation: Reservation) -> str:
+    """Why an answer to an item did not count, for the one who gave it."""
     others = Reservation.objects.filter(
         item_id=reservation.item_id, state__in=[Reservation.State.HELD, Reservation.State.DONE]
     ).exclude(reviewer_id=reservation.reviewer_id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,16 +10,10 @@ from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from curation.formats.atif import subagent_steps
-from curation.formats.document import text_of
 from curation.formats.redaction import KINDS
 from curation.views.charts import draw_bands
 
 register = template.Library()
-# Escape sequences of terminals, and control characters that a browser would draw as boxes.
-ANSI = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-)
 BAND_NAMES = {1: "trivial", 2: "easy", 3: "medium", 4: "hard", 5: "expert"}
 
 
@@ -57,12 +49,6 @@ def with_query(context: template.Context, **changes: str | int | None) -> str:
 
 
 @register.filter
-def text(parts: Sequence[Mapping[str, Any]] | None) -> str:
-    """The readable text of a message's or observation's parts: terminal colours stripped, still to be escaped."""
-    return ANSI.sub("", text_of(parts or []))
-
-
-@register.filter
 def media(parts: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
     """The media parts of a content: kind, where its bytes or its address stand, and its type."""
     found = []
@@ -77,23 +63,8 @@ def media(parts: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
 
 
 @register.filter
-def steps_of(subagent: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The steps of a subagent's trajectory, in the plain form that steps are drawn from."""
-    return [step.model_dump(mode="json") for step in subagent_steps(subagent)]
-
-
-@register.filter
 def redaction_label(kind: str) -> str:
     return KINDS.get(kind, kind).lower()
-
-
-@register.filter
-def pretty_arguments(call: Mapping[str, Any]) -> str:
-    """A tool call's arguments as indented JSON; as recorded where they are no JSON object."""
-    arguments = call.get("arguments")
-    if not isinstance(arguments, dict):
-        return ANSI.sub("", str(call.get("arguments_raw", "")))
-    return json.dumps(arguments, indent=2, ensure_ascii=False) if arguments else ""
 
 
 @register.filter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.urls import datasets, imports, pairs, projects, queues, trajectories
+from curation.urls import bulk, datasets, imports, pairs, projects, queues, trajectories
 
 app_name = "curation"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
                 *projects.inside,
                 *imports.inside,
                 *trajectories.inside,
+                *bulk.inside,
                 *queues.inside,
                 *pairs.inside,
                 *datasets.inside,

@@ -25,7 +25,7 @@ from curation.services.decisions import decide_trajectory, withdraw_decision
 from curation.services.gold import mark_gold
 from curation.views.adjudication_tables import compare_reviews
 from curation.views.queue_tabs import page_context, tabs_context
-from curation.views.trajectories import reading_context
+from curation.views.reading import reading_context
 
 
 @require_GET
@@ -66,7 +66,7 @@ def queue_adjudicate(request: HttpRequest, project: str, pk: int, item: int) -> 
         else:
             messages.success(request, f"Trajectory {found.trajectory_id} is decided.")
             return _go_on(access, queue, found)
-    return render(request, "curation/queue_adjudicate.html", _adjudication_context(access, queue, found, form))
+    return render(request, "curation/queue_adjudicate.html", _adjudication_context(request, access, found, form))
 
 
 @require_POST
@@ -102,18 +102,21 @@ def queue_reuse(request: HttpRequest, project: str, pk: int, item: int) -> HttpR
     return redirect("curation:queue-adjudicate", project, pk, item)
 
 
-def _adjudication_context(access: Access, queue: Queue, item: QueueItem, form: DecisionForm) -> dict[str, object]:
-    trajectory = item.get_trajectory()
+def _adjudication_context(
+    request: HttpRequest, access: Access, item: QueueItem, form: DecisionForm
+) -> dict[str, object]:
+    queue, trajectory = item.queue, item.get_trajectory()
     shown = show_answers(queue.items.filter(pk=item.pk)).get()
     reviews = list(getattr(shown, "given_reviews", []))
     criteria = list_criteria(queue)
+    newest = get_revision(access, trajectory, trajectory.head_number)
     standing = find_standing(trajectory)
     initial = {"verdict": standing.verdict, "grade": standing.grade or ""} if standing else {}
     values = {name: form[name].value() if form.is_bound else initial.get(name, "") for name in form.fields}
     others = access.project.queues.filter(kind=Queue.Kind.SINGLE).exclude(pk=queue.pk)
     return {
         **tabs_context(access, queue, "disagreements"),
-        **reading_context(trajectory, get_revision(access, trajectory, trajectory.head_number)),
+        **reading_context(trajectory, newest, query=request.GET),
         "item": item,
         "reviews": reviews,
         "rows": compare_reviews(criteria, reviews, newest=trajectory.head_number),

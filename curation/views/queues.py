@@ -16,6 +16,7 @@ from curation import filters, pair_filters
 from curation.models import PreferencePair, Queue, Role, Trajectory
 from curation.permissions import Access, access_project, get_queue
 from curation.review_forms import QueueChangeForm, QueueForm
+from curation.selectors.bulk import list_tags
 from curation.selectors.gold import measure_accuracy
 from curation.selectors.pairs import list_pairs
 from curation.selectors.queues import (
@@ -28,6 +29,7 @@ from curation.selectors.queues import (
 )
 from curation.selectors.trajectories import list_models, list_trajectories
 from curation.services.queues import change_queue, create_queue, extend_queue
+from curation.views.filters import link_filters
 from curation.views.queue_tabs import tabs_context
 
 
@@ -62,6 +64,8 @@ def queue_create(request: HttpRequest, project: str) -> HttpResponse:
         "conditions": conditions,
         "count": chosen.qs.count() if chosen.is_valid() else 0,
         "models": list_models(access),
+        "tags": list_tags(access),
+        "saved_filters": link_filters(access, "curation:queue-create") if kind == Queue.Kind.SINGLE else [],
         "queues": access.project.queues.filter(kind=kind).order_by("name"),
     }
     return render(request, "curation/queue_create.html", context)

@@ -30,7 +30,7 @@ from curation.services.reviews import (
     tell_moved,
     undo_review,
 )
-from curation.views.trajectories import reading_context
+from curation.views.reading import reading_context
 
 
 @require_POST
@@ -146,7 +146,7 @@ def _show(request: HttpRequest, access: Access, reservation: Reservation) -> Htt
     review = draft.review
     rubric = review.rubric if review and review.scores else queue.rubric
     context: dict[str, Any] = {
-        **reading_context(trajectory, revision),
+        **reading_context(trajectory, revision, query=request.GET),
         "reservation": reservation,
         "queue": queue,
         "rubric": rubric,

@@ -34,6 +34,8 @@ ENTRIES = (
     Entry("Compare", "training:compare", "compare", "Train"),
     Entry("Settings", "curation:project-settings", "project", "Project"),
 )
+SECTIONS = {"upload": "import", "bulk": "trajectory", "filter": "trajectory"}
+"""Pages that belong to another section than their URL names say."""
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         return {"access": None, "navigation": []}
     match = request.resolver_match
     section = (match.url_name or "").split("-")[0] if match else ""
-    section = "import" if section == "upload" else section
+    section = SECTIONS.get(section, section)
     navigation = []
     for entry in ENTRIES:
         address = reverse(entry.url_name, args=[access.project.slug])

@@ -1,30 +1,29 @@
-"""Trajectories: the list, one of them read step by step, its revisions and their differences."""
+"""Trajectories: the list, one of them with all that is known of it, and what differs between its revisions."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from curation.filters import TrajectoryFilter
+from curation.filters import TrajectoryFilter, read_conditions
 from curation.formats.document import Document
-from curation.models import Revision, Trajectory
-from curation.permissions import Access, access_project, get_revision, get_trajectory
+from curation.models import BulkAction
+from curation.permissions import access_project, get_revision, get_trajectory
 from curation.revisions.diff import diff_steps
+from curation.selectors.bulk import list_single_queues, list_tags
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import (
     ORDERS,
-    STEPS_AT_ONCE,
     list_attempts,
     list_models,
     list_reviews,
     list_revisions,
     list_trajectories,
-    outline_steps,
-    read_head,
-    read_steps,
 )
 from curation.selectors.trajectory_exports import WRITERS
+from curation.views.filters import link_filters
+from curation.views.reading import open_revision, read_number, reading_context
 from curation.views.remarks import thread_context
 
 EXPORT_FORMATS = {name: label for name, (label, _) in WRITERS.items()}
@@ -49,6 +48,11 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
         "order": order,
         "problem": problem,
         "models": list_models(access),
+        "tags": list_tags(access),
+        "queues": list_single_queues(access),
+        "saved_filters": link_filters(access),
+        "conditions": read_conditions(request.GET),
+        "actions": BulkAction.Action.choices,
         "export_formats": EXPORT_FORMATS,
     }
     return render(request, "curation/trajectory_list.html", context)
@@ -56,11 +60,9 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
 
 @require_GET
 def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    access = access_project(request, project)
-    trajectory = get_trajectory(access, pk)
-    revision = _choose_revision(request, access, trajectory)
+    access, trajectory, revision = open_revision(request, project, pk)
     context = {
-        **reading_context(trajectory, revision),
+        **reading_context(trajectory, revision, query=request.GET),
         **thread_context(access, trajectory),
         "revisions": list_revisions(trajectory),
         "reviews": list_reviews(access, trajectory),
@@ -72,26 +74,13 @@ def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
 
 
 @require_GET
-def trajectory_steps(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    """The next steps of a long trajectory, fetched as they are scrolled to."""
+def revision_compare(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """Leads from the menu with two revisions to what differs between them, the older one first."""
     access = access_project(request, project)
     trajectory = get_trajectory(access, pk)
-    revision = _choose_revision(request, access, trajectory)
-    first = request.GET.get("first", "1")
-    context = reading_context(trajectory, revision, first=int(first) if first.isdecimal() and len(first) < 9 else 1)
-    context["can_edit"] = access.is_curator and revision.number == trajectory.head_number
-    context["reviewing"] = request.GET.get("reviewing", "")
-    return render(request, "curation/trajectory_steps.html", context)
-
-
-@require_GET
-def trajectory_raw(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    access = access_project(request, project)
-    trajectory = get_trajectory(access, pk)
-    revision = _choose_revision(request, access, trajectory)
-    response = JsonResponse(revision.document, json_dumps_params={"indent": 2})
-    response["Content-Disposition"] = f'inline; filename="trajectory-{trajectory.pk}-revision-{revision.number}.json"'
-    return response
+    numbers = [read_number(request.GET.get(name, ""), default=trajectory.head_number) for name in ("a", "b")]
+    older, newer = sorted(get_revision(access, trajectory, number).number for number in numbers)
+    return redirect("curation:revision-diff", project, pk, older, newer)
 
 
 @require_GET
@@ -100,25 +89,12 @@ def revision_diff(request: HttpRequest, project: str, pk: int, older: int, newer
     trajectory = get_trajectory(access, pk)
     before, after = get_revision(access, trajectory, older), get_revision(access, trajectory, newer)
     changes = diff_steps(Document.model_validate(before.document), Document.model_validate(after.document))
-    context = {"trajectory": trajectory, "before": before, "after": after, "changes": changes}
-    return render(request, "curation/revision_diff.html", context)
-
-
-def reading_context(trajectory: Trajectory, revision: Revision, *, first: int = 1) -> dict[str, object]:
-    """What the templates of a trajectory's text need."""
-    steps = read_steps(revision, first=first)
-    more = first + STEPS_AT_ONCE if len(steps) == STEPS_AT_ONCE else None
-    return {
+    context = {
         "trajectory": trajectory,
-        "revision": revision,
-        "head": read_head(revision) if first == 1 else None,
-        "marks": outline_steps(revision) if first == 1 else [],
-        "steps": steps,
-        "more": more,
+        "before": before,
+        "after": after,
+        "changes": changes,
+        "same": all(change.kind == "same" for change in changes),
+        "revisions": list_revisions(trajectory),
     }
-
-
-def _choose_revision(request: HttpRequest, access: Access, trajectory: Trajectory) -> Revision:
-    wanted = request.GET.get("revision", "")
-    number = int(wanted) if wanted.isdecimal() and len(wanted) < 9 else trajectory.head_number
-    return get_revision(access, trajectory, number)
+    return render(request, "curation/revision_diff.html", context)

@@ -14,7 +14,9 @@ from curation.models import Project, Trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.remarks import add_remark
 from curation.services.reviews import Answer, submit_review
+from curation.services.saved_filters import save_filter
 from curation.services.uploads import begin_upload, receive_piece
+from tests.bulk.cast import do
 from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
 from tests.formats.reading_aids import as_lines, make_zip
 from tests.formats.samples import SAMPLES, TURNS
@@ -50,6 +52,8 @@ def fill_project() -> Project:
     take_next(access, queue)
     add_remark(person, project.trajectories.filter(success=False).earliest("pk"), "It gives up. @owner")
     import_content(access, make_lines(3) + b'{"torn": \n')
+    do(access, "tag", {"outcome": "failure"}, tag="a_tag_without_a_place_to_break_it")
+    save_filter(access, name="Failures", conditions={"outcome": "failure"})
     long = "a_long_name_without_a_place_to_break_it_" * 3
     members = {f"{long}/{name}.json": as_lines(record) for name, record in SAMPLES_OF_ONE.items()}
     for content in (as_lines({"messages": TURNS}), b'{"in": "no format"}\n', make_zip(members)):
@@ -77,6 +81,9 @@ def addresses(project: Project) -> list[str]:
         "step-edit": (trajectory.pk, 3),
         "remark-list": (trajectory.pk,),
         "mention-list": (),
+        "bulk-list": (),
+        "bulk-detail": (project.bulk_actions.get().pk,),
+        "filter-list": (),
         "pair-list": (),
         "import-list": (),
         "import-detail": (project.imports.get().pk,),
@@ -85,6 +92,7 @@ def addresses(project: Project) -> list[str]:
         "project-settings": (),
     }
     pages = [reverse(f"curation:{name}", args=[project.slug, *args]) for name, args in inside.items()]
+    pages.append(reverse("curation:bulk-create", args=[project.slug]) + "?action=accept&outcome=failure")
     pages += [reverse("curation:upload-preview", args=[project.slug, upload.pk]) for upload in project.uploads.all()]
     pages += [reverse(f"training:{name}", args=[project.slug]) for name in ("run-list", "run-create", "compare")]
     return [reverse("curation:project-list"), reverse("curation:project-create"), *pages]

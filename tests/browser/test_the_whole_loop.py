@@ -142,9 +142,11 @@ def judge_pairs(page: Page, number: int) -> None:
     """Judge one pair of each of `number` tasks, so that both sides of a split by task get some."""
     page.get_by_role("link", name="Pairs", exact=True).click()
     page.get_by_role("button", name="Propose pairs").click()
+    expect(page.get_by_text("✓ Searched")).to_be_visible(timeout=MINUTE)
+    page.get_by_role("link", name="Pairs", exact=True).click()
     expect(page.get_by_role("link", name=re.compile(r"^Judge \d+ open"))).to_be_visible()
-    rows = page.locator("tbody tr").all()
-    by_task = {row.locator("td").nth(1).inner_text(): row.locator("a").first.get_attribute("href") for row in rows}
+    rows = page.locator("#pairs tbody tr").all()
+    by_task = {row.locator("td b").first.inner_text(): row.locator("a").first.get_attribute("href") for row in rows}
     for address in list(by_task.values())[:number]:
         page.goto(address or "")
         expect(page.get_by_role("button", name=re.compile("^Save and next"))).to_be_visible()
@@ -154,7 +156,7 @@ def judge_pairs(page: Page, number: int) -> None:
         page.wait_for_url(other_than(here))
     page.get_by_role("link", name="Pairs", exact=True).click()
     page.get_by_label("Status").select_option("confirmed")
-    expect(page.locator("tbody tr")).to_have_count(number)
+    expect(page.locator("#pairs tbody tr")).to_have_count(number)
 
 
 def freeze(page: Page, name: str, *, kind: str) -> str:

@@ -10,7 +10,7 @@ from curation.models import Dataset, DatasetVersion, Role
 from curation.services.datasets import create_dataset, create_version, freeze_version
 from tests.datasets.cast import make_pool
 from tests.factories import make_member, make_project, owner_access
-from tests.pairs.test_pair_pages import sign_in
+from tests.pairs.cast import sign_in
 
 pytestmark = pytest.mark.django_db
 

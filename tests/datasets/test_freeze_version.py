@@ -23,7 +23,8 @@ from curation.models import (
 )
 from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
 from curation.services.jobs import claim_job, sweep_jobs
-from curation.services.pairs import judge_pair, propose_pairs
+from curation.services.pair_proposals import propose_pairs
+from curation.services.pairs import judge_pair
 from tests.datasets.cast import make_pool, make_task_with_text, read_rows
 from tests.factories import make_document, make_member, make_project, make_trajectory, make_user, owner_access
 

@@ -12,7 +12,8 @@ import pytest
 
 from curation.models import DatasetVersion, PreferencePair, Project, Review, StepLabel, Trajectory
 from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
-from curation.services.pairs import judge_pair, propose_pairs
+from curation.services.pair_proposals import propose_pairs
+from curation.services.pairs import judge_pair
 from tests.datasets.cast import make_task_with_text
 from tests.factories import make_project, make_trajectory, make_user, owner_access
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +17,7 @@ from curation.services.jobs import STALE_AFTER, sweep_jobs
 from curation.services.uploads import UploadGone, begin_upload, import_upload, receive_piece
 from tests.factories import make_document, make_project, owner_access
 from tests.imports.files import as_lines, make_lines, queue_import
-from webapp.paths import BASE_DIR, socket_folder
+from tests.workers import kill_worker_after
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,20 +83,7 @@ def test_the_same_records_in_another_order_at_once_do_not_block_each_other(monke
 def test_an_import_whose_worker_is_killed_goes_on_and_ends_with_true_counts() -> None:
     access = owner_access(make_project())
     job = queue_import(access, b"{torn\n" + make_lines(120) + b"{torn\n")
-    name = connection.settings_dict["NAME"]
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "webapp.settings",
-        "DATABASE_URL": f"postgres://whetstone@/{name}?host={socket_folder()}",
-    }
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(job.pk)], cwd=BASE_DIR, env=environment, stdout=subprocess.PIPE
-    )
-    assert worker.stdout is not None
-    assert worker.stdout.readline() == b"49\n"
-    worker.send_signal(signal.SIGKILL)
-    worker.wait(10)
-    worker.stdout.close()
+    kill_worker_after(b"49\n", WORKER, str(job.pk))
     job.refresh_from_db()
     assert (job.state, job.imported, job.rejected) == (JobState.RUNNING, 49, 1)
     assert sweep_jobs(Import) == []

@@ -9,7 +9,8 @@ from hypothesis.extra.django import TestCase
 from curation.models import AuditEntry, Judgement, PreferencePair, Project, Role
 from curation.permissions import Access
 from curation.selectors.pairs import find_next_pair
-from curation.services.pairs import choose_sides, judge_pair, propose_pairs
+from curation.services.pair_proposals import propose_pairs
+from curation.services.pairs import choose_sides, judge_pair
 from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db

@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from curation.models import PreferencePair, Project, Role
+from curation.models import Judgement, PreferencePair, Project, Reservation, Role
 from curation.permissions import Access
+from curation.services.pair_proposals import run_search
 from curation.services.tokens import create_token
-from tests.factories import make_member, make_project
-from tests.pairs.test_pair_pages import make_pairs
+from tests.factories import make_member, make_project, owner_access
+from tests.pairs.cast import make_pairs, make_queue, take
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +32,11 @@ def test_a_pair_is_proposed_read_blind_and_judged() -> None:
     curator, reviewer = make_member(project, Role.CURATOR), make_member(project, Role.REVIEWER)
     make_pairs(project)
     PreferencePair.objects.all().delete()
-    assert post(call(curator), address(project, "propose/"), {}) == (200, {"tasks": 1, "proposed": 1, "unusable": {}})
+    status, search = post(call(curator), address(project, "propose/"), {})
+    assert (status, search["state"]) == (202, "queued")
+    run_search(int(str(search["id"])))
+    search = call(curator).get(address(project, f"searches/{search['id']}/")).json()
+    assert (search["state"], search["progress"], search["proposed"], search["unusable"]) == ("done", 1, 1, {})
     client = call(reviewer)
     (row,) = client.get(address(project)).json()["results"]
     assert (row["status"], row["chosen"], row["rejected"]) == ("proposed", None, None)
@@ -79,3 +84,66 @@ def test_an_unknown_filter_is_refused() -> None:
     assert client.get(address(project, "?judgements__reviewer__password__startswith=a")).status_code == 400
     assert client.get(address(project, "?status=no")).status_code == 400
     assert client.get(address(project, "?after=W10")).status_code == 400
+
+
+def test_a_search_over_rest_runs_once_at_a_time_and_stops() -> None:
+    project = make_project()
+    client = call(make_member(project, Role.CURATOR))
+    assert post(client, address(project, "propose/"), {"origins": ["imported"]})[0] == 400
+    assert post(client, address(project, "propose/"), {"origins": []})[0] == 400
+    assert post(client, address(project, "propose/"), {"origins": ["models"], "between": ["a"]})[0] == 400
+    status, search = post(client, address(project, "propose/"), {"origins": ["reward", "step"], "most_per_task": 9})
+    assert (status, search["origins"], search["most_per_task"]) == (202, ["step", "reward"], 9)
+    assert post(client, address(project, "propose/"), {})[0] == 409
+    where = address(project, f"searches/{search['id']}/")
+    assert call(owner_access(make_project())).get(where).status_code == 404
+    assert post(client, f"{where}stop/", {})[1]["state"] == "stopped"
+    assert post(client, f"{where}stop/", {})[0] == 409
+    assert client.get(where).json()["state"] == "stopped"
+
+
+def test_a_pair_is_decided_over_rest_by_one_curator() -> None:
+    project = make_project()
+    (pair,) = make_pairs(project)
+    body = {"answer": "tie", "left": pair.chosen_id, "right": pair.rejected_id}
+    curator = call(make_member(project, Role.CURATOR))
+    where = address(project, f"{pair.pk}/decision/")
+    assert post(call(make_member(project)), where, body)[0] == 403
+    assert post(curator, where, body)[1]["status"] == "tie"
+    assert post(call(make_member(project, Role.CURATOR)), where, body)[0] == 409
+    (given,) = curator.get(address(project, f"{pair.pk}/judgements/")).json()["results"]
+    assert (given["decides"], given["preferred"]) == (True, None)
+
+
+def test_a_judgement_is_taken_back_over_rest() -> None:
+    project = make_project()
+    pairs = make_pairs(project, 2)
+    client = call(make_member(project))
+    for pair in pairs:
+        body = {"answer": "tie", "left": pair.chosen_id, "right": pair.rejected_id, "seconds": 5}
+        assert post(client, address(project, f"{pair.pk}/judgement/"), body)[1]["status"] == "tie"
+    assert post(client, address(project, "undo/"), {}) == (200, {"pair": pairs[1].pk, "reservation": None})
+    assert client.delete(address(project, f"{pairs[0].pk}/judgement/")).status_code == 200
+    assert client.delete(address(project, f"{pairs[0].pk}/judgement/")).status_code == 409
+    assert post(client, address(project, "undo/"), {})[0] == 409
+    assert set(PreferencePair.objects.values_list("status", flat=True)) == {"proposed"}
+
+
+def test_a_pair_of_a_queue_is_judged_over_rest_once_and_taken_back() -> None:
+    project = make_project()
+    make_pairs(project)
+    access = make_member(project)
+    client, queue = call(access), make_queue(project)
+    held = post(client, f"/api/v1/projects/{project.slug}/queues/{queue.pk}/next/", {})[1]
+    where = f"/api/v1/projects/{project.slug}/reservations/{held['id']}/judgement/"
+    pair = PreferencePair.objects.get(pk=str(held["pair"]))
+    body = {"answer": "left-better", "left": pair.chosen_id, "right": pair.rejected_id}
+    assert post(call(make_member(project)), where, body)[0] == 404
+    assert post(client, where, body | {"left": 1})[0] == 400
+    assert [post(client, where, body)[1]["judgement_count"] for _ in range(2)] == [1, 1]
+    status, back = post(client, address(project, "undo/"), {"queue": queue.pk})
+    assert (status, back) == (200, {"pair": pair.pk, "reservation": held["id"]})
+    Reservation.objects.update(state="released")
+    take(make_member(project), queue)
+    assert post(client, where, body)[0] == 409
+    assert Judgement.objects.count() == 0

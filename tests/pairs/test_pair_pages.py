@@ -3,30 +3,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
-from curation.models import Judgement, PreferencePair, Project, Role
+from curation.models import Judgement, PairSearch, PreferencePair, Role, Task
 from curation.permissions import Access
-from curation.services.pairs import choose_sides, propose_pairs
+from curation.services.pair_proposals import propose_pairs
+from curation.services.pairs import choose_sides
 from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
+from tests.pairs.cast import correct, make_pairs, sign_in
 
 pytestmark = pytest.mark.django_db
-
-
-def sign_in(access: Access) -> Client:
-    client = Client()
-    client.force_login(access.user)
-    return client
-
-
-def make_pairs(project: Project, number: int = 1) -> list[PreferencePair]:
-    for order in range(number):
-        task = make_task(project)
-        make_trajectory(project, "look", f"take {order}", task=task)
-        make_trajectory(project, "look", f"drop {order}", task=task, success=False)
-    propose_pairs(owner_access(project))
-    return list(PreferencePair.objects.filter(project=project).order_by("pk"))
 
 
 def answer(access: Access, pair: PreferencePair, value: str = "left-better") -> dict[str, Any]:
@@ -168,9 +154,11 @@ def test_steps_are_shown_a_page_at_a_time_and_the_shared_ones_on_demand() -> Non
 def test_a_long_list_takes_few_statements_and_reads_no_document(django_assert_max_num_queries: Any) -> None:
     project = make_project()
     make_pairs(project, 12)
-    client = sign_in(make_member(project))
-    with django_assert_max_num_queries(10) as captured:
-        assert client.get(reverse("curation:pair-list", args=[project.slug])).status_code == 200
+    curator, reviewer = sign_in(owner_access(project)), sign_in(make_member(project))
+    with django_assert_max_num_queries(13):
+        assert curator.get(reverse("curation:pair-list", args=[project.slug])).status_code == 200
+    with django_assert_max_num_queries(11) as captured:
+        assert reviewer.get(reverse("curation:pair-list", args=[project.slug])).status_code == 200
     assert not any('"document"' in query["sql"] for query in captured.captured_queries)
 
 
@@ -179,3 +167,140 @@ def test_a_damaged_address_still_shows_the_list(query: str) -> None:
     project = make_project()
     make_pairs(project)
     assert sign_in(make_member(project)).get(f"/p/{project.slug}/pairs/{query}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("status=proposed", 2),
+        ("origin=outcome", 2),
+        ("origin=reward", 1),
+        ("warning=length", 1),
+        ("warning=none", 2),
+        ("step_only=true", 1),
+        ("band=4", 1),
+        ("band=unknown", 2),
+        ("task=hard-", 1),
+        ("warning=none&status=proposed&step_only=false", 2),
+    ],
+)
+def test_the_list_is_narrowed(query: str, number: int) -> None:
+    project = make_project()
+    *_, last = make_pairs(project, 3)
+    PreferencePair.objects.filter(pk=last.pk).update(
+        status="confirmed", origin="reward", warnings=["length"], step_only=True
+    )
+    Task.objects.filter(pk=last.task_id).update(band=4, key="hard-1")
+    client = sign_in(make_member(project))
+    assert len(client.get(f"/p/{project.slug}/pairs/?{query}").context["page"].rows) == number
+
+
+def test_a_search_is_begun_once_shown_while_it_runs_and_stopped() -> None:
+    project = make_project()
+    client = sign_in(owner_access(project))
+    address = reverse("curation:pair-list", args=[project.slug])
+    choice = {"origins": ["outcome", "reward"], "most_per_task": 5}
+    assert client.post(reverse("curation:pair-propose", args=[project.slug]), choice).status_code == 302
+    search = PairSearch.objects.get()
+    assert (search.state, search.origins, search.most_per_task) == ("queued", ["outcome", "reward"], 5)
+    again = client.post(reverse("curation:pair-propose", args=[project.slug]), choice)
+    assert again.status_code == 400
+    assert "already" in again.content.decode()
+    polled = client.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert "Looking for pairs" in polled
+    assert 'hx-trigger="every 1s"' in polled
+    assert "<html" not in polled
+    stop = reverse("curation:pair-search-stop", args=[project.slug, search.pk])
+    assert sign_in(make_member(project)).post(stop).status_code == 403
+    assert sign_in(owner_access(make_project())).post(stop).status_code == 404
+    assert client.post(stop).status_code == 302
+    polled = client.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert "was stopped" in polled
+    assert "hx-trigger" not in polled
+
+
+def test_a_search_says_what_it_came_to_and_why_some_were_left_out() -> None:
+    project = make_project()
+    task = make_task(project)
+    make_trajectory(project, "a", "b", task=task)
+    make_trajectory(project, "a", "b", task=task, success=False)
+    propose_pairs(owner_access(project))
+    page = sign_in(owner_access(project)).get(reverse("curation:pair-list", args=[project.slug])).content.decode()
+    assert "0 new pairs" in page
+    assert "Both sides are the same, message for message." in page
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{}, {"origins": "imported"}, {"origins": "outcome", "most_per_task": "0"}, {"origins": "models", "one": "x"}],
+)
+def test_a_choice_that_makes_no_sense_comes_back_as_it_was_made(choice: dict[str, str]) -> None:
+    project = make_project()
+    make_pairs(project)
+    PairSearch.objects.all().delete()
+    client = sign_in(owner_access(project))
+    page = client.post(reverse("curation:pair-propose", args=[project.slug]), {"most_per_task": "7"} | choice)
+    assert page.status_code == 400
+    assert PairSearch.objects.count() == 0
+    assert f'value="{choice.get("most_per_task", "7")}"' in page.content.decode()
+
+
+def test_steps_stand_beside_their_like() -> None:
+    project = make_project()
+    task = make_task(project)
+    make_trajectory(project, "look", "take the lamp", "go north", "open the door", task=task)
+    make_trajectory(project, "look", "open the door", task=task, success=False)
+    propose_pairs(owner_access(project))
+    pair = PreferencePair.objects.get()
+    page = sign_in(make_member(project)).get(reverse("curation:pair-judge", args=[project.slug, pair.pk]))
+    rows = [sorted(str(side["step_id"]) if side else "" for side in (r.left, r.right)) for r in page.context["rows"]]
+    assert rows == [["", "4"], ["", "5"], ["4", "6"]]
+    assert page.content.decode().count("has no step like this") == 2
+
+
+def test_of_a_single_turn_only_that_turn_is_shown() -> None:
+    project = make_project()
+    correct(make_trajectory(project, "a", "b", "c", success=False), "a", "x", "c")
+    propose_pairs(owner_access(project), origins=["step"])
+    pair = PreferencePair.objects.get()
+    page = sign_in(make_member(project)).get(reverse("curation:pair-judge", args=[project.slug, pair.pk]))
+    assert (len(page.context["rows"]), page.context["next_first"]) == (1, None)
+    assert "one turn on each side" in page.content.decode()
+
+
+def test_taking_back_withdraws_one_judgement_even_on_a_double_click() -> None:
+    project = make_project()
+    pairs = make_pairs(project, 2)
+    access = make_member(project)
+    client = sign_in(access)
+    for pair in pairs:
+        client.post(reverse("curation:pair-judge", args=[project.slug, pair.pk]), answer(access, pair))
+    last = Judgement.objects.latest("pk")
+    undo = reverse("curation:pair-undo", args=[project.slug])
+    shown = client.post(undo, {"judgement": last.pk}, follow=True)
+    assert shown.context["pair"].pk == last.pair_id
+    assert (shown.context["answer"], shown.context["reason"]) == ("left-better", "it finishes")
+    client.post(undo, {"judgement": last.pk})
+    assert Judgement.objects.count() == 1
+    assert PreferencePair.objects.get(pk=last.pair_id).status == "proposed"
+
+
+def test_a_curator_decides_from_the_page() -> None:
+    project = make_project()
+    (pair,) = make_pairs(project)
+    access = make_member(project, Role.CURATOR, Role.REVIEWER)
+    address = reverse("curation:pair-judge", args=[project.slug, pair.pk])
+    assert b'name="decide"' in sign_in(access).get(address).content
+    assert b'name="decide"' not in sign_in(make_member(project)).get(address).content
+    assert sign_in(make_member(project)).post(address, answer(access, pair) | {"decide": "1"}).status_code == 403
+    sign_in(access).post(address, answer(access, pair) | {"decide": "1"})
+    assert Judgement.objects.get().decides
+
+
+def test_reading_a_pair_takes_few_statements_and_no_whole_document(django_assert_max_num_queries: Any) -> None:
+    project = make_project()
+    (pair,) = make_pairs(project)
+    client = sign_in(make_member(project))
+    with django_assert_max_num_queries(17) as captured:
+        client.get(reverse("curation:pair-judge", args=[project.slug, pair.pk]))
+    assert not any('"curation_revision"."document"' in query["sql"] for query in captured.captured_queries)

@@ -7,21 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from curation.models import AuditEntry, PreferencePair, Revision, Role, Trajectory
-from curation.services.pairs import propose_correction_pair, propose_pairs
-from tests.factories import make_document, make_member, make_project, make_task, make_trajectory, owner_access
+from curation.models import AuditEntry, PreferencePair, Role, Trajectory
+from curation.services.pair_proposals import propose_correction_pair, propose_pairs
+from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
+from tests.pairs.cast import correct
 
 pytestmark = pytest.mark.django_db
-
-
-def correct(trajectory: Trajectory, *actions: str) -> Revision:
-    """A correction: the next revision."""
-    number = trajectory.head_number + 1
-    document = make_document(*actions, key=trajectory.task.key)
-    revision = Revision.objects.create(trajectory=trajectory, number=number, document=document)
-    Trajectory.objects.filter(pk=trajectory.pk).update(head_number=number)
-    trajectory.refresh_from_db()
-    return revision
 
 
 def test_a_success_is_proposed_over_a_failure_of_the_same_task() -> None:
@@ -32,7 +23,7 @@ def test_a_success_is_proposed_over_a_failure_of_the_same_task() -> None:
     make_trajectory(project, "look", "drop", success=False)
     found = propose_pairs(owner_access(project))
     pair = PreferencePair.objects.get()
-    assert (found.tasks, found.proposed, found.unusable) == (1, 1, {})
+    assert (found.progress, found.proposed, found.unusable) == (1, 1, {})
     assert (pair.chosen.trajectory, pair.rejected.trajectory, pair.task) == (won, lost, task)
     assert (pair.shared_steps, pair.status, pair.origin) == (3, "proposed", "outcome")
     assert AuditEntry.objects.filter(action="pairs.propose").exists()
@@ -75,10 +66,10 @@ def test_crashed_failures_and_rejected_successes_are_passed_over() -> None:
     task = make_task(project)
     make_trajectory(project, "a", "b", task=task, status="rejected")
     lost = make_trajectory(project, "a", "c", task=task, success=False)
-    assert propose_pairs(owner_access(project)).tasks == 0
+    assert propose_pairs(owner_access(project)).progress == 0
     make_trajectory(project, "a", "d", task=task)
     Trajectory.objects.filter(pk=lost.pk).update(completion=Trajectory.Completion.CRASHED)
-    assert propose_pairs(owner_access(project)).tasks == 0
+    assert propose_pairs(owner_access(project)).progress == 0
 
 
 def test_only_a_curator_proposes() -> None:

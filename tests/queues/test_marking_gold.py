@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 from django.urls import reverse
 
-from curation.models import Queue, QueueItem, Reservation, Trajectory
+from curation.models import PreferencePair, Queue, QueueItem, Reservation, Trajectory
 from curation.permissions import Access
 from curation.selectors.gold import list_decided, list_wrong_answers, measure_accuracy
 from curation.services.decisions import decide_trajectory, withdraw_decision
@@ -187,10 +187,15 @@ def test_gold_pairs() -> None:
     decided.refresh_from_db()
     assert decided.pair is not None
     assert decided.gold_winner_id == max(decided.pair.chosen_id, decided.pair.rejected_id)
+    first.refresh_from_db()
+    assert first.pair is not None
+    assert first.pair.status == "proposed"
     page = sign_in(make_member(queue.project, "curator")).get(
         address("queue-gold", queue) + f"?reviewer={person.user.pk}"
     )
     assert page.content.decode().count("Make ordinary") == 3
+    unmark_gold(owner, first)
+    assert PreferencePair.objects.get(pk=first.pair_id).status == "confirmed"  # type: ignore[misc]  # a pair's item
 
 
 def test_the_page_adds_refuses_and_removes() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -9,6 +12,7 @@ from rest_framework.test import APIClient
 
 from curation.models import PreferencePair, Project, Queue, Revision, Role, Trajectory
 from curation.services.queues import create_queue
+from curation.services.saved_filters import save_filter
 from curation.services.tokens import create_token
 from tests.factories import make_member, make_project, make_task, make_trajectories, make_trajectory, owner_access
 
@@ -59,6 +63,17 @@ def test_a_queue_keeps_the_filter_it_was_filled_from(project: Project, client: C
     client.post(reverse("curation:queue-create", args=[project.slug]), fields)
     queue = Queue.objects.get()
     assert (queue.conditions, queue.seed) == ({"outcome": "failure"}, 3)
+
+
+def test_a_saved_filter_fills_the_page_of_a_new_queue(project: Project, client: Client) -> None:
+    make_trajectories(project, 2, success=False)
+    make_trajectories(project, 1)
+    save_filter(owner_access(project), name="Failures", conditions={"outcome": "failure"})
+    client.force_login(owner_access(project).user)
+    page = client.get(reverse("curation:queue-create", args=[project.slug])).content.decode()
+    address = re.search(r'href="([^"]*outcome=failure[^"]*)">Failures', page)
+    assert address
+    assert "<b>2</b> trajectories fit" in " ".join(client.get(unescape(address[1])).content.decode().split())
 
 
 def test_who_may_take_is_named_on_the_page_and_others_are_told(project: Project, client: Client) -> None:

@@ -20,7 +20,8 @@ from curation.permissions import Access
 from curation.services.datasets import create_dataset, create_version, freeze_version
 from curation.services.import_runs import run_import
 from curation.services.imports import ImportOptions, create_import
-from curation.services.pairs import choose_sides, judge_pair, propose_pairs
+from curation.services.pair_proposals import propose_pairs
+from curation.services.pairs import choose_sides, judge_pair
 from curation.services.projects import create_project, save_member
 from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, submit_review

@@ -6,7 +6,7 @@ import re
 
 from django import template
 
-from curation.templatetags.whetstone import ANSI
+from curation.rendering import plain_text
 
 register = template.Library()
 LINE_ENDS = re.compile(r"(?:[ \t]*\n){4,}")
@@ -15,7 +15,7 @@ LINE_ENDS = re.compile(r"(?:[ \t]*\n){4,}")
 @register.filter
 def plain(text: str) -> str:
     """Text of an engine or a model without terminal colours and control characters, still to be escaped."""
-    return ANSI.sub("", text)
+    return plain_text(text)
 
 
 @register.filter
