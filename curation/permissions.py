@@ -151,6 +151,11 @@ def get_queue(access: Access, pk: int) -> Queue:
     return _get(Queue.objects.filter(project=access.project), pk, "queue")
 
 
+def get_queue_item(access: Access, queue: Queue, pk: int) -> QueueItem:
+    items = QueueItem.objects.filter(queue=queue, queue__project=access.project)
+    return _get(items.select_related("queue", "trajectory__task", "pair"), pk, "item")
+
+
 def get_reservation(access: Access, pk: int) -> Reservation:
     reservations = Reservation.objects.filter(item__queue__project=access.project)
     item = ("item__queue__rubric", "item__trajectory__task", "item__pair")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.urls import include, path
 
 from curation.api import (
+    agreement,
     bulk,
     corrections,
     datasets,
     filters,
+    gold,
     import_records,
     imports,
     judgements,
@@ -35,6 +37,8 @@ urlpatterns = [
                 *corrections.routes,
                 *remarks.routes,
                 *queues.routes,
+                *agreement.routes,
+                *gold.routes,
                 *reservations.routes,
                 *pairs.routes,
                 *judgements.routes,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.core.cache import cache
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce, Now, TruncDate
+from django.db.models.functions import Coalesce, Greatest, Now, TruncDate
 
 from curation.models import PreferencePair, Queue, QueueItem, Reservation, Review, Trajectory
 from curation.models.queue import OPEN
@@ -38,39 +38,7 @@ class Progress:
         return max(0, self.wanted - self.given)
 
 
-def list_queues(access: Access) -> QuerySet[Queue]:
-    """The project's queues with `item_count` and `done_count` (reviews given)."""
-    items = QueueItem.objects.filter(queue=OuterRef("pk"), gold=False).order_by().values("queue")
-    given = Reservation.objects.filter(item__queue=OuterRef("pk"), state=DONE, slot__isnull=False).order_by()
-    return (
-        Queue.objects.filter(project=access.project)
-        .select_related("rubric")
-        .prefetch_related("reviewers")
-        .annotate(
-            item_count=Coalesce(Subquery(items.annotate(n=Count("pk")).values("n")), Value(0)),
-            done_count=Coalesce(Subquery(given.values("item__queue").annotate(n=Count("pk")).values("n")), Value(0)),
-            wanted_count=F("item_count") * F("reviews_wanted"),
-        )
-        .order_by("-id")
-    )
-
-
-def count_progress(access: Access, queue: Queue) -> Progress:
-    """Of a large queue, what others gave is some seconds old."""
-    wanted, given = _keep_if_large(f"progress-{queue.pk}", lambda: _count_reviews(queue), size=lambda counts: counts[0])
-    counts = Reservation.objects.filter(item__queue=queue, state=DONE, reviewer=access.user).aggregate(
-        mine=Count("id"), today=Count("id", filter=Q(taken_at__date=TruncDate(Now())))
-    )
-    return Progress(wanted=wanted, given=given, mine=counts["mine"], mine_today=counts["today"])
-
-
-def _count_reviews(queue: Queue) -> tuple[int, int]:
-    """Reviews wanted and given."""
-    given = Reservation.objects.filter(item__queue=queue, state=DONE, slot__isnull=False).count()
-    return queue.items.filter(gold=False).count() * queue.reviews_wanted, given
-
-
-def _keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Counted], int]) -> Counted:
+def keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Counted], int]) -> Counted:
     """What `count` gives; where it counted much, what it gave a few seconds ago."""
     kept: Counted | None = cache.get(key)
     if kept is not None:
@@ -79,6 +47,53 @@ def _keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Co
     if size(counted) > LARGE:
         cache.set(key, counted, KEPT_SECONDS)
     return counted
+
+
+def list_queues(access: Access) -> QuerySet[Queue]:
+    """The project's queues with `item_count` and `done_count` (reviews given); gold items as in count_progress."""
+    items = QueueItem.objects.filter(queue=OuterRef("pk")).order_by().values("queue")
+    given = Reservation.objects.filter(item__queue=OuterRef("pk"), state=DONE).order_by()
+    if access.is_curator:
+        items, given = items.filter(gold=False), given.filter(slot__isnull=False)
+    return (
+        Queue.objects.filter(project=access.project)
+        .select_related("rubric")
+        .prefetch_related("reviewers")
+        .annotate(
+            item_count=Coalesce(Subquery(items.annotate(n=Count("pk")).values("n")), Value(0)),
+            done_count=Coalesce(Subquery(given.values("item__queue").annotate(n=Count("pk")).values("n")), Value(0)),
+            wanted_count=Greatest(F("item_count") * F("reviews_wanted"), F("done_count")),
+        )
+        .order_by("-id")
+    )
+
+
+def count_progress(access: Access, queue: Queue) -> Progress:
+    """Of a large queue, what others gave is some seconds old.
+
+    Only curators are told without gold items: a reviewer could tell one by a count that stands still when they answer.
+    """
+    with_gold = not access.is_curator
+    key = f"progress-{queue.pk}-{with_gold}"
+    wanted, given = keep_if_large(key, lambda: _count_reviews(queue, with_gold), size=lambda counts: counts[0])
+    counts = Reservation.objects.filter(item__queue=queue, state=DONE, reviewer=access.user).aggregate(
+        mine=Count("id"), today=Count("id", filter=Q(taken_at__date=TruncDate(Now())))
+    )
+    return Progress(wanted=wanted, given=given, mine=counts["mine"], mine_today=counts["today"])
+
+
+def _count_reviews(queue: Queue, with_gold: bool) -> tuple[int, int]:
+    """Reviews wanted and given; of gold items, one is wanted of each who works here."""
+    given = Reservation.objects.filter(item__queue=queue, state=DONE)
+    plain, known = Q(gold=False), Q(gold=True)
+    items = queue.items.aggregate(plain_items=Count("pk", filter=plain), gold_items=Count("pk", filter=known))
+    wanted = items["plain_items"] * queue.reviews_wanted
+    if not with_gold:
+        return wanted, given.filter(slot__isnull=False).count()
+    if items["gold_items"]:
+        people = Reservation.objects.filter(item__queue=queue).aggregate(n=Count("reviewer", distinct=True))["n"]
+        wanted += items["gold_items"] * max(1, people)
+    return wanted, given.count()
 
 
 def list_holds(queue: Queue) -> QuerySet[Reservation]:
@@ -140,7 +155,7 @@ def count_band_shares(access: Access, queue: Queue) -> tuple[dict[int, int], dic
         return [(band or 0, pool, kept) for band, pool, kept in counted.values_list("task__band", "pool", "accepted")]
 
     key = f"band-shares-{access.project.pk}-{queue.kind}"
-    counted = _keep_if_large(key, count, size=lambda rows: sum(pool for _, pool, _ in rows))
+    counted = keep_if_large(key, count, size=lambda rows: sum(pool for _, pool, _ in rows))
     return {band: pool for band, pool, _ in counted}, {band: accepted for band, _, accepted in counted}
 
 

@@ -45,7 +45,8 @@ def list_revisions(trajectory: Trajectory) -> QuerySet[Revision]:
 def list_reviews(access: Access, trajectory: Trajectory) -> QuerySet[Review]:
     """Submitted reviews, newest first, with their labels.
 
-    Those given in a blind queue are left out for reviewers who have not answered the same item themselves.
+    Those given in a blind queue are left out for reviewers who have not answered the same item themselves; those given
+    to a gold item, for all but curators and who wrote them: more than an item wants would give it away.
     """
     submitted = trajectory.reviews.exclude(submitted_at=None).select_related(
         "reviewer", "item__queue", "revision", "rubric"
@@ -53,6 +54,7 @@ def list_reviews(access: Access, trajectory: Trajectory) -> QuerySet[Review]:
     if not access.is_curator:
         answered = Review.objects.filter(reviewer=access.user, item=OuterRef("item")).exclude(submitted_at=None)
         submitted = submitted.filter(~Q(item__queue__blind=True) | Exists(answered))
+        submitted = submitted.exclude(~Q(reviewer=access.user), item__gold=True)
     return submitted.defer("revision__document").prefetch_related("step_labels").order_by("-submitted_at")
 
 

@@ -158,6 +158,12 @@ def withdraw_judgement(access: Access, judgement: Judgement) -> Reservation | No
     return reservation
 
 
+def settle_pair(access: Access, pair: PreferencePair) -> None:
+    """Set what the judgements that count make of a pair, where other ones count than before."""
+    with transaction.atomic():
+        _settle(_lock_pair(access, pair))
+
+
 def _lock_pair(access: Access, pair: PreferencePair) -> PreferencePair:
     """The pair, locked with the others of its task: of two judgements at once the later sees the earlier."""
     of_task = PreferencePair.objects.filter(task=pair.task_id, project=access.project).select_for_update(no_key=True)

@@ -17,6 +17,7 @@ from curation.models import PreferencePair, Queue, Role, Trajectory
 from curation.permissions import Access, access_project, get_queue
 from curation.review_forms import QueueChangeForm, QueueForm
 from curation.selectors.bulk import list_tags
+from curation.selectors.gold import measure_accuracy
 from curation.selectors.pairs import list_pairs
 from curation.selectors.queues import (
     count_bands,
@@ -29,6 +30,7 @@ from curation.selectors.queues import (
 from curation.selectors.trajectories import list_models, list_trajectories
 from curation.services.queues import change_queue, create_queue, extend_queue
 from curation.views.filters import link_filters
+from curation.views.queue_tabs import tabs_context
 
 
 @require_GET
@@ -89,12 +91,13 @@ def queue_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     access = access_project(request, project)
     queue = get_queue(access, pk)
     context = {
-        "queue": queue,
+        **tabs_context(access, queue, "queue"),
         "progress": count_progress(access, queue),
         "holds": list_holds(queue),
         "reviewers": list_reviewers(queue),
         "bands": count_bands(queue),
         "mine": find_hold(access, queue),
+        "accuracy": {one.name: one for one in measure_accuracy(queue)} if access.is_curator else {},
     }
     return render(request, "curation/queue_detail.html", context)
 
