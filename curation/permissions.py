@@ -158,8 +158,7 @@ def get_queue_item(access: Access, queue: Queue, pk: int) -> QueueItem:
 
 def get_reservation(access: Access, pk: int) -> Reservation:
     reservations = Reservation.objects.filter(item__queue__project=access.project)
-    item = ("item__queue__rubric", "item__trajectory__task", "item__pair")
-    return _get(reservations.select_related(*item), pk, "reservation")
+    return _get(reservations.select_related("item__queue__rubric"), pk, "reservation")
 
 
 def get_pair(access: Access, pk: int) -> PreferencePair:

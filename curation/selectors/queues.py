@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ LARGE = 5000
 KEPT_SECONDS = 5
 Counted = TypeVar("Counted")
 HELD, DONE = Reservation.State.HELD, Reservation.State.DONE
-ITEM = ("item__queue__rubric", "item__trajectory__task", "item__pair")
+ITEM = ("item__queue__rubric", "item__trajectory__task")
 """What a page needs of a reservation, read with it."""
 
 
@@ -39,13 +40,17 @@ class Progress:
 
 
 def keep_if_large(key: str, count: Callable[[], Counted], *, size: Callable[[Counted], int]) -> Counted:
-    """What `count` gives; where it counted much, what it gave a few seconds ago."""
-    kept: Counted | None = cache.get(key)
-    if kept is not None:
-        return kept
+    """What `count` gives; where it counted much, what it gave a few seconds ago.
+
+    Of those who come when that is too old one counts anew, and the others are given the old a little longer.
+    """
+    kept: tuple[float, Counted] | None = cache.get(key)
+    if kept is not None and (kept[0] > time.time() or not cache.add(f"{key}-counted-anew", True, KEPT_SECONDS)):
+        return kept[1]
     counted = count()
     if size(counted) > LARGE:
-        cache.set(key, counted, KEPT_SECONDS)
+        cache.set(key, (time.time() + KEPT_SECONDS, counted), 12 * KEPT_SECONDS)
+        cache.delete(f"{key}-counted-anew")
     return counted
 
 

@@ -41,7 +41,8 @@ UPDATE curation_task AS task
 SET attempts = fresh.attempts, successes = fresh.successes, human_grade = fresh.grade, band = fresh.band
 FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::float8[], %s::smallint[])
     AS fresh(id, attempts, successes, grade, band)
-WHERE task.id = fresh.id
+WHERE task.id = fresh.id AND (task.attempts, task.successes, task.human_grade, task.band)
+    IS DISTINCT FROM (fresh.attempts, fresh.successes, fresh.grade, fresh.band)
 """
 
 

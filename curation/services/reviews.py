@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
@@ -65,7 +65,7 @@ def save_draft(access: Access, reservation: Reservation, answer: Answer) -> Revi
     answer.check()
     with transaction.atomic():
         Reservation.objects.select_for_update().only("pk").get(pk=reservation.pk)
-        return _write_review(access, reservation, answer)
+        return _write_review(access, reservation, _lock_trajectory(reservation), answer)
 
 
 def submit_review(access: Access, reservation: Reservation, answer: Answer) -> Review:
@@ -83,17 +83,17 @@ def submit_review(access: Access, reservation: Reservation, answer: Answer) -> R
         current = Reservation.objects.select_for_update().get(pk=reservation.pk)
         if current.state == Reservation.State.DONE:
             return Review.objects.get(item_id=current.item_id, reviewer=access.user)
-        review = _write_review(access, reservation, answer)
-        if review.revision.number != review.trajectory.head_number:
-            problem = RevisionMoved(tell_moved(review.trajectory, review.revision.number))
+        trajectory = _lock_trajectory(reservation)
+        if answer.revision is not None and answer.revision != trajectory.head_number:
+            problem = RevisionMoved(tell_moved(trajectory, answer.revision))
         elif current.state != Reservation.State.HELD and not hold_again(current):
             problem = LeaseLost(tell_who_has_it(current))
-        else:
+        submitted_at = timezone.now() if problem is None else None
+        review = _write_review(access, reservation, trajectory, answer, submitted_at=submitted_at)
+        if problem is None:
             Reservation.objects.filter(pk=current.pk).update(state=Reservation.State.DONE)
-            review.submitted_at = timezone.now()
-            review.save(update_fields=["submitted_at"])
-            settle_trajectories(access.project, [review.trajectory_id])
-            mention_members(access, review.comment, trajectory=review.trajectory, review=review)
+            settle_trajectories(access.project, [trajectory.pk])
+            mention_members(access, review.comment, trajectory=trajectory, review=review)
     if problem is not None:
         raise problem
     return review
@@ -128,12 +128,29 @@ def tell_moved(trajectory: Trajectory, seen: int) -> str:
     )
 
 
-def _write_review(access: Access, reservation: Reservation, answer: Answer) -> Review:
-    """The caller's review of an item, with this answer unless it was submitted; the caller holds the reservation's row.
+def _lock_trajectory(reservation: Reservation) -> Trajectory:
+    """The trajectory of an item, its row locked: a correction comes before this answer or after it, never between.
 
-    The trajectory's row is locked: a correction comes before this answer or after it, never between.
+    Raises ValueError where the item is a pair.
     """
-    trajectory = Trajectory.objects.select_for_update(no_key=True).get(pk=reservation.item.get_trajectory().pk)
+    pk = reservation.item.trajectory_id
+    if pk is None:
+        raise ValueError("This item is a pair: it is judged, not reviewed.")
+    return Trajectory.objects.select_for_update(no_key=True).get(pk=pk)
+
+
+def _write_review(
+    access: Access,
+    reservation: Reservation,
+    trajectory: Trajectory,
+    answer: Answer,
+    *,
+    submitted_at: datetime | None = None,
+) -> Review:
+    """The caller's review of an item, with this answer unless it was submitted already.
+
+    The caller holds the rows of the reservation and of the trajectory.
+    """
     review = Review.objects.filter(item_id=reservation.item_id, reviewer=access.user).first()
     if review is not None and review.submitted_at is not None:
         return review
@@ -149,6 +166,7 @@ def _write_review(access: Access, reservation: Reservation, answer: Answer) -> R
     written.comment = clean_text(answer.comment)[0]
     written.failure_modes = sorted(set(answer.failure_modes))
     written.seconds = min(max(answer.seconds, 0), seconds_since(reservation))
+    written.submitted_at = submitted_at
     written.save()
     if review is not None:
         review.step_labels.all().delete()

@@ -20,6 +20,9 @@ register = template.Library()
 FOLDED_FROM = {"message": 2400, "output": 1200, "arguments": 2400}
 """Characters from which a text is folded."""
 
+LONGEST_SYSTEM = 500
+"""Those of the instructions that every attempt begins with are folded from fewer on."""
+
 FETCHED_FROM = 4000
 """Characters from which a folded text is sent only when it is unfolded."""
 
@@ -32,12 +35,41 @@ def draw(context: template.Context, content: Any, kind: str) -> SafeString:
 
     `kind` is message, output or arguments; the content of the last is a tool call, and of the others a string.
     """
-    if kind == "arguments":
-        raw = str(content.get("arguments_raw", ""))
-        html = rendering.show_as_written(raw) if context.get("written") else rendering.render_arguments(content)
-    else:
-        html = rendering.show_as_written(content) if context.get("written") else _DRAWN[kind](content)
+    if context.get("written"):
+        return SafeString(rendering.show_as_written(_raw(content)))
+    html = rendering.render_arguments(content) if kind == "arguments" else _DRAWN[kind](content)
     return SafeString(html)
+
+
+@register.simple_tag(takes_context=True)
+def draw_part(context: template.Context, content: Any, kind: str, part: str, style: str = "") -> SafeString:
+    """The same in its place in a step, folded where it is long. Drawn here: a page has hundreds of them.
+
+    `part` names the text among those of the step. The context's `texts` is where a very long one is fetched from when
+    it is unfolded; without it all is sent.
+    """
+    step, raw = context["step"], _raw(content)
+    length, name = len(raw), escape(part)
+    if length <= FOLDED_FROM[kind] and (step["source"] != "system" or length <= LONGEST_SYSTEM):
+        return SafeString(f'<div class="{style}" data-part="{name}">{draw(context, content, kind)}</div>')
+    texts = context.get("texts")
+    if texts and length > FETCHED_FROM:
+        address = escape(f"{texts}&step={int(step['step_id'])}&part={part}")
+        body = (
+            f'<div hx-get="{address}" hx-trigger="toggle from:closest details once">'
+            f'<a href="{address}">all {length:,} characters</a></div>'
+        )
+    else:
+        body = draw(context, content, kind)
+    start = escape(rendering.plain_text(raw[:400]).strip())
+    return SafeString(
+        f'<details class="fold {style}" data-part="{name}"><summary><span class="prose">{start}…</span>'
+        f'<span class="more">show all {length:,} characters</span></summary>{body}</details>'
+    )
+
+
+def _raw(content: Any) -> str:
+    return content if isinstance(content, str) else str(content.get("arguments_raw", ""))
 
 
 @register.filter
@@ -49,28 +81,6 @@ def words_of(parts: Iterable[Mapping[str, Any]] | None) -> str:
 @register.filter
 def plain(text: str) -> str:
     return rendering.plain_text(text)
-
-
-@register.filter
-def beginning(content: Any) -> str:
-    """What stands for a folded text, or for a call's folded arguments."""
-    text = content if isinstance(content, str) else str(content.get("arguments_raw", ""))
-    return rendering.plain_text(text[:400]).strip()
-
-
-@register.filter
-def size_of_arguments(call: dict[str, Any]) -> int:
-    return len(str(call.get("arguments_raw", "")))
-
-
-@register.filter
-def is_folded(length: int, kind: str) -> bool:
-    return length > FOLDED_FROM[kind]
-
-
-@register.filter
-def is_fetched(length: int) -> bool:
-    return length > FETCHED_FROM
 
 
 @register.filter
