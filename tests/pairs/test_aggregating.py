@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connections
 
 from curation.models import AuditEntry, Judgement, PreferencePair, Project, Role
 from curation.permissions import Access
 from curation.services.pair_proposals import propose_pairs
 from curation.services.pairs import decide_pair, record_judgement, withdraw_judgement
+from tests.at_once import at_once
 from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
 from tests.imports.files import as_lines, import_content
 from tests.pairs.cast import answer_for, make_pairs
@@ -168,18 +166,11 @@ def test_people_who_judge_the_pairs_of_a_task_at_the_same_moment_all_count() -> 
     project = make_project()
     pairs = make_triangle(project)
     people = [make_member(project) for _ in range(6)]
-    barrier = Barrier(len(people))
-
-    def work(number: int) -> None:
-        barrier.wait()
-        try:
-            pair = pairs[number % 3]
-            judge(people[number], pair, pair.chosen_id)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(people)) as pool:
-        list(pool.map(work, range(len(people))))
+    calls = [
+        lambda person=person, pair=pairs[number % 3]: judge(person, pair, pair.chosen_id)
+        for number, person in enumerate(people)
+    ]
+    at_once(*calls)
     assert Judgement.objects.count() == 6
     found = set(PreferencePair.objects.values_list("status", "strength"))
     assert found == {("confirmed", 2)}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -21,6 +17,7 @@ from curation.services.pair_queue import submit_judgement
 from curation.services.pairs import PairAnswer, withdraw_judgement
 from curation.services.queues import release_item, take_next
 from curation.services.reviews import LeaseLost
+from tests.at_once import at_once
 from tests.factories import make_member, make_project
 from tests.pairs.cast import answer_for, make_pairs, make_queue, sign_in, take
 
@@ -37,23 +34,6 @@ def lose(reservation: Reservation) -> None:
     """The lease ran out."""
     past = timezone.now() - timedelta(minutes=1)
     Reservation.objects.filter(pk=reservation.pk).update(expires_at=past)
-
-
-def at_once(*calls: Callable[[], object]) -> list[object]:
-    """Run calls on threads, each with its own connection, starting together; what is raised is their result."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Callable[[], object]) -> object:
-        barrier.wait()
-        try:
-            return call()
-        except LeaseLost as error:
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
 
 
 def test_an_answer_confirms_the_pair_and_ends_the_reservation() -> None:

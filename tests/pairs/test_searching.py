@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connections
 from django.utils import timezone
 
 from curation.models import PairSearch, PreferencePair, Review, Role, StepLabel, Trajectory
 from curation.services import pair_proposals
 from curation.services.jobs import STALE_AFTER, sweep_jobs
 from curation.services.pair_proposals import SearchRuns, create_search, propose_pairs, run_search, stop_search
+from tests.at_once import at_once
 from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
 from tests.pairs.cast import correct, make_attempt
 from training.jobs import SWEPT
@@ -293,19 +290,6 @@ def test_documents_of_other_tasks_are_not_read_and_statements_do_not_grow_with_a
 @pytest.mark.django_db(transaction=True)
 def test_a_double_click_makes_one_search() -> None:
     access = owner_access(make_project())
-    barrier = Barrier(3)
-
-    def search() -> bool:
-        barrier.wait()
-        try:
-            create_search(access, origins=["outcome"])
-            return True
-        except SearchRuns:
-            return False
-        finally:
-            connections.close_all()
-
-    calls: list[Callable[[], bool]] = [search] * 3
-    with ThreadPoolExecutor(3) as pool:
-        assert sorted(pool.map(lambda call: call(), calls)) == [False, False, True]
+    answers = at_once(*[lambda: create_search(access, origins=["outcome"])] * 3)
+    assert sorted(isinstance(answer, SearchRuns) for answer in answers) == [False, True, True]
     assert PairSearch.objects.count() == 1

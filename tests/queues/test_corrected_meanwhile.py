@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
-from typing import Any
 
 import pytest
-from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +15,7 @@ from curation.revisions import EditStep, InsertStep
 from curation.services.corrections import correct_trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, LeaseLost, RevisionMoved, save_draft, submit_review, undo_review
+from tests.at_once import at_once
 from tests.factories import make_member, make_project, make_trajectory, owner_access
 
 EDIT = EditStep(step_id=3, message="I look first.")
@@ -39,23 +36,6 @@ def hold(*, wanted: int = 1) -> tuple[Trajectory, Access, Reservation]:
 def correct(trajectory: Trajectory) -> None:
     fresh = Trajectory.objects.get(pk=trajectory.pk)
     correct_trajectory(owner_access(trajectory.project), fresh, EDIT, base=0, reason="unclear")
-
-
-def at_once(*calls: Any) -> list[Any]:
-    """What each call came to, an exception included, on connections of their own."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Any) -> Any:
-        barrier.wait()
-        try:
-            return call()
-        except ValueError as error:
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
 
 
 @pytest.mark.django_db

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from curation.models import Queue, Reservation, Trajectory
 from curation.permissions import Access
 from curation.services.queues import create_queue, defer_item, release_item, renew_lease, skip_item, take_next
 from curation.services.reviews import Answer, submit_review
+from tests.at_once import at_once
 from tests.factories import make_member, make_project, make_task, make_trajectories, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -27,21 +25,6 @@ def make_queue(access: Access, **options: object) -> Queue:
         trajectories=Trajectory.objects.filter(project=access.project),
         **options,  # type: ignore[arg-type]  # options of the service
     )
-
-
-def at_once(*calls: Callable[[], Reservation | None]) -> list[Reservation | None]:
-    """Run calls on threads, each with its own connection, starting together."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Callable[[], Reservation | None]) -> Reservation | None:
-        barrier.wait()
-        try:
-            return call()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from curation.models import Reservation, Review, Revision, Trajectory
 from curation.permissions import Access
 from curation.services.corrections import EditConflict, correct_trajectory, parse_edit
 from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, save_draft, submit_review
+from tests.at_once import at_once
 from tests.factories import make_member, make_project, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -45,21 +43,13 @@ def test_of_two_corrections_at_once_one_wins_and_the_other_is_told() -> None:
     project = make_project()
     trajectory = make_trajectory(project, "look", "take")
     access = owner_access(project)
-    barrier = Barrier(2)
 
-    def correct(words: str) -> Revision | EditConflict:
+    def correct(words: str) -> Revision:
         mine = Trajectory.objects.get(pk=trajectory.pk)
         edit = parse_edit({"kind": "edit", "step_id": 3, "message": words})
-        barrier.wait()
-        try:
-            return correct_trajectory(access, mine, edit, base=0, reason=words)
-        except EditConflict as error:
-            return error
-        finally:
-            connections.close_all()
+        return correct_trajectory(access, mine, edit, base=0, reason=words)
 
-    with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(correct, ["Mine.", "Yours."]))
+    results = at_once(lambda: correct("Mine."), lambda: correct("Yours."))
     (won,) = [result for result in results if isinstance(result, Revision)]
     (told,) = [result for result in results if isinstance(result, EditConflict)]
     assert "it is at revision 1, and your edit was made on revision 0" in str(told)
@@ -71,22 +61,11 @@ def test_of_two_corrections_at_once_one_wins_and_the_other_is_told() -> None:
 def test_a_correction_and_a_submit_at_once_both_come_through() -> None:
     trajectory, [(person, reservation)] = hold()
     save_draft(person, reservation, Answer(labels=LABELS))
-    barrier = Barrier(2)
-
-    def run(call: Any) -> Any:
-        barrier.wait()
-        try:
-            return call()
-        finally:
-            connections.close_all()
-
     edit = parse_edit({"kind": "delete", "step_id": 3})
-    calls = [
+    correction, review = at_once(
         lambda: correct_trajectory(owner_access(trajectory.project), trajectory, edit, base=0, reason=""),
         lambda: submit_review(person, reservation, Answer(verdict="accept", labels=LABELS)),
-    ]
-    with ThreadPoolExecutor(2) as pool:
-        correction, review = pool.map(run, calls)
+    )
     assert correction.number == 1
     assert review.submitted_at is not None
     last = max(LABELS) - review.revision.number  # of the newest revision that was read there is a step less

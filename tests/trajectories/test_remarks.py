@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -19,6 +16,7 @@ from curation.services.projects import remove_member
 from curation.services.queues import create_queue, take_next
 from curation.services.remarks import add_remark, remove_remark
 from curation.services.reviews import Answer, save_draft, submit_review, undo_review
+from tests.at_once import at_once
 from tests.factories import make_member, make_project, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -183,17 +181,7 @@ def test_a_double_click_adds_one_remark_and_the_same_words_later_another() -> No
 def test_two_requests_at_the_same_moment_add_one_remark() -> None:
     trajectory = make_trajectory(make_project())
     access = make_member(trajectory.project)
-    barrier = Barrier(4)
-
-    def send(_: int) -> int:
-        barrier.wait()
-        try:
-            return add_remark(access, trajectory, "Once, please.").pk
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(4) as pool:
-        added = set(pool.map(send, range(4)))
+    added = {remark.pk for remark in at_once(*[lambda: add_remark(access, trajectory, "Once, please.")] * 4)}
     assert len(added) == Remark.objects.count() == 1
 
 
