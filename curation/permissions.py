@@ -209,6 +209,20 @@ def find_hidden_threads(access: Access, trajectory_ids: Collection[int]) -> set[
     return {pk for pk in blind.values_list("trajectory_id", flat=True) if pk is not None}
 
 
+BLIND_TRAJECTORY = "You may still be given this trajectory to review blind: answer it first."
+
+
+def leave_out_blind(access: Access, rows: QuerySet[Trajectory]) -> QuerySet[Trajectory]:
+    """The trajectories but for those that the caller may still be given in a blind queue: what became of them, and
+    whose they are, would be told by every list, filter and export. Curators see everything.
+    """
+    if access.is_curator or not Queue.objects.filter(project=access.project, blind=True).exists():
+        return rows
+    answered = Review.objects.filter(reviewer=access.user, item=OuterRef("pk")).exclude(submitted_at=None)
+    waiting = QueueItem.objects.filter(queue__blind=True, trajectory=OuterRef("pk")).exclude(Exists(answered))
+    return rows.exclude(Exists(waiting))
+
+
 def may_read_thread(access: Access, trajectory: Trajectory) -> bool:
     return not find_hidden_threads(access, [trajectory.pk])
 

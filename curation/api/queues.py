@@ -25,6 +25,11 @@ from curation.services.rubrics import write_rubric
 class ReviewerField(serializers.SlugRelatedField[User]):
     """A member of the project, by name: whether anybody else has an account is not told."""
 
+    def to_internal_value(self, data: Any) -> User:
+        if "\x00" in str(data):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
     def get_queryset(self) -> QuerySet[User]:
         return User.objects.filter(memberships__project=self.context["access"].project)
 

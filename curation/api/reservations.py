@@ -85,6 +85,10 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
         ]
 
 
+class ReviewUndoSerializer(serializers.Serializer[Any]):
+    review = serializers.IntegerField(required=False, help_text="The review that is meant; sent twice, it counts once.")
+
+
 class ReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=300)
 
@@ -99,13 +103,19 @@ class QueueNext(APIView):
 
 
 class QueueUndo(APIView):
-    @extend_schema(request=None, responses=ReservationSerializer)
+    @extend_schema(request=ReviewUndoSerializer, responses=ReservationSerializer)
     def post(self, request: Request, project: str, pk: int) -> Response:
+        """Take the caller's last review of a queue back; with its id, only if that is the last one still."""
         access = access_project(request, project, Role.REVIEWER)
+        form = ReviewUndoSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
         review = find_last_review(access, get_queue(access, pk))
-        if review is None:
-            raise Conflict("You have submitted nothing in this queue that could be undone.")
-        return Response(ReservationSerializer(undo_review(access, review)).data)
+        if review is None or form.validated_data.get("review") not in (None, review.pk):
+            raise Conflict("That review was taken back already, or there is none of yours in this queue.")
+        try:
+            return Response(ReservationSerializer(undo_review(access, review)).data)
+        except ValueError as error:
+            raise Conflict(str(error)) from error
 
 
 class ReservationReview(APIView):

@@ -9,6 +9,7 @@ from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,7 +18,8 @@ from curation.api.corrections import CorrectionSerializer, access_correction
 from curation.api.problems import Conflict
 from curation.filters import FILTER_NAMES, TrajectoryFilter, read_conditions
 from curation.models import Revision, Trajectory
-from curation.permissions import access_project, get_revision, get_trajectory
+from curation.permissions import BLIND_TRAJECTORY, access_project, get_revision, get_trajectory, may_read_thread
+from curation.revisions.blind import leave_out_telling
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import ORDERS, list_revisions, list_trajectories
 from curation.selectors.trajectory_exports import WRITERS, stream_trajectories
@@ -119,7 +121,11 @@ class TrajectoryExport(APIView):
 class TrajectoryDetail(APIView):
     @extend_schema(responses=TrajectorySerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
-        return Response(TrajectorySerializer(get_trajectory(access_project(request, project), pk)).data)
+        access = access_project(request, project)
+        trajectory = get_trajectory(access, pk)
+        if not may_read_thread(access, trajectory):
+            raise PermissionDenied(BLIND_TRAJECTORY)
+        return Response(TrajectorySerializer(trajectory).data)
 
 
 class RevisionList(APIView):
@@ -148,9 +154,11 @@ class RevisionList(APIView):
 class RevisionDocument(APIView):
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, project: str, pk: int, number: int) -> Response:
-        """The canonical document of a revision, a superset of ATIF 1.8."""
+        """The canonical document of a revision, a superset of ATIF 1.8; only its steps for a blind reviewer."""
         access = access_project(request, project)
-        return Response(get_revision(access, get_trajectory(access, pk), number).document)
+        trajectory = get_trajectory(access, pk)
+        document = get_revision(access, trajectory, number).document
+        return Response(document if may_read_thread(access, trajectory) else leave_out_telling(document))
 
 
 routes: list[URLPattern] = [

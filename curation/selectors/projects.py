@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from curation.models import ApiToken, Dataset, Membership, Queue, Task, Trajectory
+from curation.models import ApiToken, Dataset, Membership, Queue, Task
 from curation.permissions import Access
+from curation.selectors.trajectories import list_trajectories
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def find_anything(access: Access, query: str, *, most: int = 12) -> list[Hit]:
     if not query:
         return []
     hits: list[Hit] = []
-    trajectories = Trajectory.objects.filter(project=access.project).select_related("task")
+    trajectories = list_trajectories(access)
     if query.isdecimal() and len(query) < 16:
         for trajectory in trajectories.filter(pk=int(query)):
             hits.append(

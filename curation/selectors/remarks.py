@@ -74,7 +74,9 @@ def list_mentions(access: Access) -> QuerySet[Mention]:
 
 def read_mentions(access: Access) -> QuerySet[Mention]:
     """The same mentions, with what their lines are made of."""
-    related = list_mentions(access).select_related("trajectory__task", "remark__author", "review__reviewer")
+    related = list_mentions(access).select_related(
+        "trajectory__task", "remark__author", "review__reviewer", "review__item"
+    )
     return related.defer("trajectory__task__instruction")
 
 
@@ -88,7 +90,8 @@ def write_lines(access: Access, mentions: Sequence[Mention]) -> list[MentionLine
             by, text = mention.remark.author, mention.remark.text
         elif mention.review is not None:
             by, text = mention.review.reviewer, mention.review.comment
-        concealed = mention.trajectory_id in hidden
+        of_gold = mention.review is not None and mention.review.item is not None and mention.review.item.gold
+        concealed = mention.trajectory_id in hidden or (of_gold and not access.is_curator)
         lines.append(MentionLine(mention, by, "" if concealed else text, concealed))
     return lines
 

@@ -9,15 +9,16 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from curation.models import Review, Revision, Trajectory
-from curation.permissions import Access
+from curation.permissions import Access, leave_out_blind
 
 ORDERS = {"-id": "Newest first", "id": "Oldest first", "-step_count": "Most steps", "step_count": "Fewest steps"}
 STEPS_AT_ONCE = 40
 
 
 def list_trajectories(access: Access) -> QuerySet[Trajectory]:
-    """The project's trajectories with their tasks, without any document."""
-    return Trajectory.objects.filter(project=access.project).select_related("task")
+    """The project's trajectories with their tasks, without any document, and without what the caller may still be
+    given to review blind."""
+    return leave_out_blind(access, Trajectory.objects.filter(project=access.project).select_related("task"))
 
 
 def list_models(access: Access) -> list[str]:
@@ -58,9 +59,9 @@ def list_reviews(access: Access, trajectory: Trajectory) -> QuerySet[Review]:
     return submitted.defer("revision__document").prefetch_related("step_labels").order_by("-submitted_at")
 
 
-def list_attempts(trajectory: Trajectory) -> QuerySet[Trajectory]:
-    """All attempts at the same task."""
-    return Trajectory.objects.filter(task_id=trajectory.task_id).order_by("id")
+def list_attempts(access: Access, trajectory: Trajectory) -> QuerySet[Trajectory]:
+    """All attempts at the same task that the caller may know of."""
+    return list_trajectories(access).filter(task_id=trajectory.task_id).order_by("id")
 
 
 def _as_json(row: Any) -> Any:

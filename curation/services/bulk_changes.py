@@ -9,7 +9,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.db.models.expressions import Func
 from django.db.models.functions import Now
 
-from curation.models import BulkAction, BulkChange, Queue, QueueItem, Trajectory, User
+from curation.models import BulkAction, BulkChange, Queue, QueueItem, Reservation, Trajectory, User
 from curation.selectors.bulk import MOST_TAGS, BulkOrder, in_hands
 from curation.services.decisions import decide_in_bulk, withdraw_bulk_decisions
 from curation.services.queue_items import add_trajectories
@@ -136,5 +136,8 @@ def _give_items(job: BulkAction, ids: Sequence[int], *, assignee: int, to: int |
 def _lock_items(job: BulkAction, ids: Collection[int]) -> QuerySet[QueueItem]:
     """The items of these trajectories in the action's queue: who would take one waits."""
     items = QueueItem.objects.filter(queue=job.parameters["queue"], trajectory__in=ids)
+    # Reservations first, as for whoever answers on a hold that ended.
+    held = Reservation.objects.filter(item__queue=job.parameters["queue"], item__trajectory__in=ids)
+    list(held.order_by("pk").select_for_update(of=("self",)).values_list("pk"))
     list(items.order_by("pk").select_for_update().values_list("pk"))
     return items

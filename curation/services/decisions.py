@@ -58,9 +58,10 @@ def decide_trajectory(
     if grade is not None and not 1 <= grade <= 5:
         raise ValueError("Difficulty is a whole number from 1 to 5.")
     with transaction.atomic():
+        locked = Trajectory.objects.select_for_update(no_key=True).get(pk=trajectory.pk, project=access.project)
         decision = Decision.objects.create(
-            trajectory=trajectory,
-            revision=Revision.objects.only("pk").get(trajectory=trajectory, number=trajectory.head_number),
+            trajectory=locked,
+            revision=Revision.objects.only("pk").get(trajectory=locked, number=locked.head_number),
             item=item,
             verdict=verdict,
             grade=grade,

@@ -126,6 +126,10 @@ def unmark_gold(access: Access, item: QueueItem) -> bool:
     """Make a gold item an ordinary one; what was answered to it counts from now on. False where it was none."""
     access.require(Role.CURATOR)
     with transaction.atomic():
+        # In the order in which an answer takes them: the reservations, what was answered to, and last the item.
+        list(item.reservations.order_by("pk").select_for_update().values_list("pk"))
+        if item.trajectory_id is not None:
+            Trajectory.objects.select_for_update(no_key=True).get(pk=item.trajectory_id)
         gold = QueueItem.objects.select_for_update(of=["self"]).select_related("queue").filter(pk=item.pk, gold=True)
         locked = gold.first()
         if locked is None:

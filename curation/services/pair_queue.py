@@ -28,7 +28,7 @@ def submit_judgement(access: Access, reservation: Reservation, given: PairAnswer
         pair = PreferencePair.objects.get(queue_items=current.item_id, project=access.project)
         if current.state == DONE:
             return Judgement.objects.get(pair=pair, reviewer=access.user)
-        if current.state != HELD and not hold_again(current):
+        if current.state != HELD and not hold_again(access, current):
             lost = current
         else:
             Reservation.objects.filter(pk=current.pk).update(state=DONE)

@@ -97,12 +97,15 @@ def extend_queue(access: Access, queue: Queue, rows: QuerySet[Trajectory] | Quer
     return added
 
 
+LEASE_RAN_OUT = "The lease ran out."
+
+# Items that somebody is just writing on are left for the next time: here nobody waits, so nobody waits in a circle.
 FREE_EXPIRED = """
-UPDATE curation_reservation SET state = 'released', reason = 'The lease ran out.'
+UPDATE curation_reservation SET state = 'released', reason = %(ran_out)s
 WHERE id IN (
     SELECT held.id FROM curation_reservation held JOIN curation_queueitem item ON item.id = held.item_id
     WHERE held.state = 'held' AND held.expires_at <= now() AND item.queue_id = %(queue)s
-    ORDER BY held.id FOR UPDATE OF held SKIP LOCKED)
+    ORDER BY held.id FOR UPDATE OF held, item SKIP LOCKED)
 """
 FIND_OPEN = """
 SELECT item.id, item.free_slots[1] AS slot FROM curation_queueitem item
@@ -153,7 +156,12 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
     """
     require_taker(access, queue)
     statement = _write_take(_list_branches(access, queue))
-    parameters = {"queue": queue.pk, "reviewer": access.user.pk, "minutes": queue.lease_minutes}
+    parameters: dict[str, int | str] = {
+        "queue": queue.pk,
+        "reviewer": access.user.pk,
+        "minutes": queue.lease_minutes,
+        "ran_out": LEASE_RAN_OUT,
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOCK_REVIEWER, [queue.pk, access.user.pk])
         held = find_hold(access, queue)
@@ -174,11 +182,26 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
     return None
 
 
+def may_hold_again(access: Access, reservation: Reservation) -> bool:
+    """Whether a hold that ended may go on: it ran out or its holder gave it back, and the item may be taken by them."""
+    item = reservation.item
+    theirs = item.assignee_id in (None, access.user.pk) and may_take(access, item.queue)
+    return theirs and reservation.reason in ("", LEASE_RAN_OUT, _tell_release(access.user))
+
+
+def _tell_release(user: User) -> str:
+    return f"Released by {user.get_username()}."
+
+
 def require_taker(access: Access, queue: Queue) -> None:
     """Raises PermissionDenied where the queue names who may take from it, and the caller is not named."""
-    named = set(Queue.reviewers.through.objects.filter(queue=queue).values_list("user", flat=True))
-    if named and access.user.pk not in named:
+    if not may_take(access, queue):
         raise PermissionDenied("Only the reviewers named by its curator take from this queue.")
+
+
+def may_take(access: Access, queue: Queue) -> bool:
+    named = set(Queue.reviewers.through.objects.filter(queue=queue).values_list("user", flat=True))
+    return not named or access.user.pk in named
 
 
 def _list_branches(access: Access, queue: Queue) -> list[str]:
@@ -212,7 +235,7 @@ def renew_lease(reservation: Reservation) -> bool:
 def release_item(access: Access, reservation: Reservation) -> bool:
     """Give a held item back; by its holder or by a curator (the caller checks). False where it was no longer held."""
     freed = Reservation.objects.filter(pk=reservation.pk, state=Reservation.State.HELD).update(
-        state=Reservation.State.RELEASED, reason=f"Released by {access.user.get_username()}."
+        state=Reservation.State.RELEASED, reason=_tell_release(access.user)
     )
     if freed and reservation.reviewer_id != access.user.pk:
         record_action(access, "reservation.release", reservation.pk, reviewer=reservation.reviewer_id)

@@ -13,7 +13,9 @@ from curation.formats.cleaning import clean_text
 from curation.models import Mention, Reservation, Review, Revision, StepLabel, Trajectory
 from curation.models.review import FailureMode
 from curation.permissions import Access
+from curation.services.audit import record_action
 from curation.services.decisions import settle_trajectories
+from curation.services.queues import may_hold_again
 from curation.services.remarks import mention_members
 from curation.services.rubrics import check_scores, find_rubric
 
@@ -86,7 +88,7 @@ def submit_review(access: Access, reservation: Reservation, answer: Answer) -> R
         trajectory = _lock_trajectory(reservation)
         if answer.revision is not None and answer.revision != trajectory.head_number:
             problem = RevisionMoved(tell_moved(trajectory, answer.revision))
-        elif current.state != Reservation.State.HELD and not hold_again(current):
+        elif current.state != Reservation.State.HELD and not hold_again(access, current):
             problem = LeaseLost(tell_who_has_it(current))
         submitted_at = timezone.now() if problem is None else None
         review = _write_review(access, reservation, trajectory, answer, submitted_at=submitted_at)
@@ -115,6 +117,7 @@ def undo_review(access: Access, review: Review) -> Reservation:
         Reservation.objects.filter(pk=reservation.pk).update(state=Reservation.State.HELD, expires_at=Now() + lease)
         Review.objects.filter(pk=review.pk).update(submitted_at=None)
         Mention.objects.filter(review=review).delete()
+        record_action(access, "review.undo", review.trajectory_id, verdict=review.verdict, grade=review.grade)
         settle_trajectories(access.project, [review.trajectory_id])
     return reservation
 
@@ -198,9 +201,9 @@ def seconds_since(reservation: Reservation) -> int:
     return max(0, int((timezone.now() - reservation.taken_at).total_seconds()))
 
 
-def hold_again(reservation: Reservation) -> bool:
-    """Take back a hold that ran out or was released, where its slot and its reviewer are still free."""
-    if reservation.state != Reservation.State.RELEASED:
+def hold_again(access: Access, reservation: Reservation) -> bool:
+    """Take back a hold that ran out, where its slot and its reviewer are still free and nobody took it from them."""
+    if reservation.state != Reservation.State.RELEASED or not may_hold_again(access, reservation):
         return False
     try:
         with transaction.atomic():
@@ -217,6 +220,7 @@ def tell_who_has_it(reservation: Reservation) -> str:
     ).exclude(reviewer_id=reservation.reviewer_id)
     holder = others.select_related("reviewer").order_by("-id").first()
     if holder is None:
-        return "Your hold on this item ended. Your answer is kept as a draft."
+        why = reservation.reason or "Your hold on this item ended."
+        return f"You no longer hold this item. {why} Your answer is kept as a draft."
     verb = "has reviewed it" if holder.state == Reservation.State.DONE else "has it now"
     return f"Your hold on this item ended, and {holder.reviewer.get_username()} {verb}. Your answer is kept as a draft."

@@ -96,7 +96,7 @@ def _read_criteria(criteria: Sequence[Mapping[str, Any]]) -> list[Criterion]:
     if len(criteria) > MOST_CRITERIA:
         raise ValueError(f"A rubric has at most {MOST_CRITERIA} criteria.")
     try:
-        read = _CRITERIA.validate_python(list(criteria))
+        read = _CRITERIA.validate_python(_clean(list(criteria)))
     except ValidationError as error:
         place, *rest = error.errors()[0]["loc"]
         where = " ".join(str(part) for part in rest)
@@ -110,6 +110,15 @@ def _read_criteria(criteria: Sequence[Mapping[str, Any]]) -> list[Criterion]:
         if values != sorted(set(values)):
             raise ValueError(f"{criterion.name}: the levels ascend, and each value stands once.")
     return read
+
+
+def _clean(value: Any) -> Any:
+    """The same without what PostgreSQL cannot store, in every text."""
+    if isinstance(value, str):
+        return clean_text(value)[0]
+    if isinstance(value, Mapping):
+        return {key: _clean(item) for key, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, list) else value
 
 
 def _choose_key(criterion: Criterion, taken: set[str]) -> str:

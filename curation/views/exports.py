@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_GET
 
 from curation.filters import FILTER_NAMES, TrajectoryFilter
-from curation.permissions import access_project, get_blob, get_trajectory
+from curation.permissions import BLIND_TRAJECTORY, access_project, get_blob, get_trajectory, may_read_thread
 from curation.selectors.trajectories import list_trajectories
 from curation.selectors.trajectory_exports import stream_trajectories
 from curation.services.blobs import locate_blob
@@ -23,6 +24,8 @@ def trajectory_export(request: HttpRequest, project: str, pk: int) -> HttpRespon
     """One trajectory in a format of other tools."""
     access = access_project(request, project)
     trajectory = get_trajectory(access, pk)
+    if not may_read_thread(access, trajectory):
+        raise PermissionDenied(BLIND_TRAJECTORY)
     chosen = list_trajectories(access).filter(pk=trajectory.pk)
     try:
         lines = stream_trajectories(chosen, request.GET.get("format", "atif"))

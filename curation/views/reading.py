@@ -15,7 +15,15 @@ from curation.formats.atif import subagent_steps
 from curation.formats.document import text_of
 from curation.models import Revision, Task, Trajectory
 from curation.models.review import FailureMode
-from curation.permissions import Access, access_project, get_reservation, get_revision, get_trajectory
+from curation.permissions import (
+    Access,
+    access_project,
+    get_reservation,
+    get_revision,
+    get_trajectory,
+    may_read_thread,
+)
+from curation.revisions.blind import leave_out_telling
 from curation.selectors.drafts import read_draft
 from curation.selectors.reading import MOST_HITS, find_in_steps, read_opening, read_part, read_subagent
 from curation.selectors.trajectories import STEPS_AT_ONCE, read_steps
@@ -23,8 +31,6 @@ from curation.selectors.trajectories import STEPS_AT_ONCE, read_steps
 MOST_WORDS = 200
 SUBAGENT = re.compile(r"\d{1,4}(?:\.\d{1,4}){0,9}")
 PART = re.compile(r"message|reasoning|(?:call|result)-\d{1,5}")
-# What would tell a reviewer who must not know how it went, and whose it is.
-TELLING_KEYS = ("model_name", "metrics", "extra")
 
 
 @require_GET
@@ -101,11 +107,10 @@ def trajectory_find(request: HttpRequest, project: str, pk: int) -> HttpResponse
 @require_GET
 def trajectory_raw(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """A revision's document; with `blind`, its steps alone, without what would tell how it went and whose it is."""
-    _, trajectory, revision = open_revision(request, project, pk)
+    access, trajectory, revision = open_revision(request, project, pk)
     document: dict[str, Any] = revision.document
-    if "blind" in request.GET:
-        steps = [{key: step[key] for key in step if key not in TELLING_KEYS} for step in document["steps"]]
-        document = {"steps": steps}
+    if "blind" in request.GET or not may_read_thread(access, trajectory):
+        document = leave_out_telling(document)
     response = JsonResponse(document, json_dumps_params={"indent": 2})
     response["Content-Disposition"] = f'inline; filename="trajectory-{trajectory.pk}-revision-{revision.number}.json"'
     return response

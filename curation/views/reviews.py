@@ -130,10 +130,15 @@ def queue_undo(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     access = access_project(request, project, Role.REVIEWER)
     queue = get_queue(access, pk)
     review = find_last_review(access, queue)
-    if review is None:
-        messages.warning(request, "You have submitted nothing in this queue that could be undone.")
+    named = request.POST.get("review", "")
+    if review is None or (named and named != str(review.pk)):
+        messages.warning(request, "That review was taken back already, or there is none of yours in this queue.")
         return redirect("curation:queue-detail", project, pk)
-    reservation = undo_review(access, review)
+    try:
+        reservation = undo_review(access, review)
+    except ValueError as error:
+        messages.warning(request, str(error))
+        return redirect("curation:queue-detail", project, pk)
     messages.success(request, "Your last review is a draft again.")
     return redirect("curation:queue-review", project, reservation.pk)
 
@@ -156,6 +161,7 @@ def _show(request: HttpRequest, access: Access, reservation: Reservation) -> Htt
         "modes": draft.modes,
         "first_error": draft.first_error,
         "progress": count_progress(access, queue),
+        "last_review": find_last_review(access, queue),
         "anchors": ANCHORS,
         "failure_modes": FailureMode.choices,
         "reviews": [] if queue.blind or reservation.item.gold else list_reviews(access, trajectory),
