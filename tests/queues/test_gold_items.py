@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from curation.models import Project, Queue, QueueItem, Reservation, Trajectory
 from curation.selectors.queues import count_progress, list_queues
+from curation.selectors.remarks import read_mentions, write_lines
 from curation.services.queues import create_queue, release_item, take_next
 from curation.services.reviews import Answer, submit_review, undo_review
 from tests.factories import make_member, make_project, make_trajectories, owner_access
@@ -106,3 +107,16 @@ def test_the_page_of_a_gold_item_looks_like_any_other(
     page = client.get(reverse("curation:queue-review", args=[project.slug, held.pk])).content.decode()
     assert "gold" not in page.lower()
     assert "what the others said" not in page
+
+
+def test_a_colleague_named_in_the_review_of_a_gold_item_is_not_told_what_was_said(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation.services.queues.random.random", lambda: 0.0)
+    queue, person, colleague = make_queue(project, gold=1), make_member(project), make_member(project)
+    held = take_next(person, queue)
+    assert held is not None
+    submit_review(person, held, Answer(verdict="reject", comment=f"@{colleague.user.username}, a loop."))
+    for access, said in ((colleague, ""), (owner_access(project), f"@{colleague.user.username}, a loop.")):
+        mentions = read_mentions(colleague)
+        assert [line.text for line in write_lines(access, list(mentions))] == [said]
