@@ -27,17 +27,21 @@ LIMIT = 20_000
 """Characters of a text that are rendered; a longer one is shown as it stands."""
 
 CODE_LIMIT = 5_000
-"""Characters of a block of code that are highlighted."""
+"""Characters of code that are highlighted in a message, of all its blocks together."""
+
+PAGE_LIMIT = 60_000
+"""Characters that are parsed or highlighted for one page; what comes after them is plain."""
 
 MAX_PIPES = 1_000
 """Column signs in a message that may hold tables: a table's cells grow with their square."""
 
-# Lexers that are worth their time, by the names that agents give them; everything else is plain.
+# Lexers that are worth their time, by the names that agents give them; everything else is plain. Those of Java, C,
+# C++, CSS, INI and TypeScript are not: some texts within the limits take them a third of a second, or two.
 LANGUAGES = {
-    **{name: name for name in ("python", "json", "yaml", "toml", "ini", "sql", "css", "html", "xml", "java", "go")},
-    **{name: name for name in ("rust", "ruby", "c", "cpp", "javascript", "typescript", "diff", "bash")},
-    **{"py": "python", "python3": "python", "js": "javascript", "ts": "typescript", "sh": "bash", "shell": "bash"},
-    **{"yml": "yaml", "c++": "cpp", "patch": "diff", "jsonc": "json", "rb": "ruby"},
+    **{name: name for name in ("python", "json", "yaml", "toml", "sql", "html", "xml", "go")},
+    **{name: name for name in ("rust", "ruby", "javascript", "diff", "bash")},
+    **{"py": "python", "python3": "python", "js": "javascript", "sh": "bash", "shell": "bash"},
+    **{"ts": "javascript", "typescript": "javascript", "yml": "yaml", "patch": "diff", "jsonc": "json", "rb": "ruby"},
 }
 # The beginning of a Pygments token's name, and our class for it (static/reading.css).
 COLOURS = (
@@ -74,38 +78,54 @@ _HAS_COLOUR = re.compile(_COLOUR)
 _UNSEEN = re.compile(f"{_CONTROL}|{_TURNING}|\r(?!\n)")
 
 
+class Budget:
+    """What may still be parsed or highlighted of texts that are drawn together. One drawn alone has its own."""
+
+    def __init__(self) -> None:
+        self.left = PAGE_LIMIT
+
+    def take(self, characters: int) -> bool:
+        """Whether there is enough for all of a text; only then is it spent."""
+        if characters > self.left:
+            return False
+        self.left -= characters
+        return True
+
+
 def plain_text(text: str) -> str:
     """A text without a terminal's sequences and other control characters; still to be escaped."""
     return _NO_TEXT.sub("", text)
 
 
-def render_message(text: str) -> str:
+def render_message(text: str, budget: Budget | None = None) -> str:
     """A message or a thought: Markdown, of which only what is harmless is left."""
+    budget = budget or Budget()
     words = plain_text(text)
-    if len(words) > LIMIT or words.count("|") > MAX_PIPES:
+    if len(words) > LIMIT or words.count("|") > MAX_PIPES or not budget.take(len(words)):
         return _draw_plain(words)
     try:
-        html: str = _markdown.render(words)
+        html: str = _markdown.render(words, {"budget": budget, "code": CODE_LIMIT})
     except (RecursionError, ValueError):
         return _draw_plain(words)
     return f'<div class="markdown">{_clean(html)}</div>'
 
 
-def render_output(text: str) -> str:
+def render_output(text: str, budget: Budget | None = None) -> str:
     """An observation: JSON highlighted, else a terminal's colours, else plain."""
+    budget = budget or Budget()
     if len(text) > LIMIT:
         return _draw_plain(plain_text(text))
     if text.lstrip()[:1] in ("{", "["):
         pretty = _indent(text)
         if pretty is not None:
-            return f'<div class="prose">{_highlight(pretty, "json")}</div>'
-    if _HAS_COLOUR.search(text):
+            return _draw_json(pretty, budget)
+    if _HAS_COLOUR.search(text) and budget.take(len(text)):
         html = Ansi2HTMLConverter(inline=False, escaped=True).convert(_NO_COLOUR.sub("", text), full=False)
         return f'<div class="prose">{nh3.clean(html, tags={"span"}, attributes={"span": {"class"}})}</div>'
     return _draw_plain(plain_text(text))
 
 
-def render_arguments(call: Mapping[str, Any]) -> str:
+def render_arguments(call: Mapping[str, Any], budget: Budget | None = None) -> str:
     """A tool call's arguments as indented JSON; as recorded where they are no JSON object."""
     arguments = call.get("arguments")
     if not isinstance(arguments, dict):
@@ -113,7 +133,7 @@ def render_arguments(call: Mapping[str, Any]) -> str:
     if not arguments:
         return ""
     text = plain_text(json.dumps(arguments, indent=2, ensure_ascii=False))
-    return f'<div class="prose">{_highlight(text, "json")}</div>' if len(text) <= LIMIT else _draw_plain(text)
+    return _draw_json(text, budget or Budget()) if len(text) <= LIMIT else _draw_plain(text)
 
 
 def show_as_written(text: str) -> str:
@@ -128,6 +148,10 @@ def show_as_written(text: str) -> str:
 
 def _draw_plain(words: str) -> str:
     return f'<div class="prose">{escape(words)}</div>'
+
+
+def _draw_json(text: str, budget: Budget) -> str:
+    return f'<div class="prose">{_highlight(text, "json")}</div>' if budget.take(len(text)) else _draw_plain(text)
 
 
 def _indent(text: str) -> str | None:
@@ -220,8 +244,10 @@ class _Renderer(RendererHTML):
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         code, language = tokens[idx].content, LANGUAGES.get(tokens[idx].info.strip().split(" ")[0].lower())
-        drawn = _highlight(code, language) if language and len(code) <= CODE_LIMIT else escape(code)
-        return f"<pre><code>{drawn}</code></pre>\n"
+        if not language or len(code) > env["code"] or not env["budget"].take(len(code)):
+            return f"<pre><code>{escape(code)}</code></pre>\n"
+        env["code"] -= len(code)
+        return f"<pre><code>{_highlight(code, language)}</code></pre>\n"
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return f"<pre><code>{escape(tokens[idx].content)}</code></pre>\n"

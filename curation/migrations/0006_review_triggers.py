@@ -95,6 +95,24 @@ WHEN (OLD.guidelines <> NEW.guidelines OR OLD.criteria IS DISTINCT FROM NEW.crit
 EXECUTE FUNCTION whetstone_refuse('a rubric never changes; a change is a new version');
 """
 
+# What the schema before 0005 has no place for: items that are pairs, reservations without a slot, and a pair of one
+# turn beside one of the same two attempts. The way back leaves them out; all other pairs and judgements, and all
+# reviews, stay. The foreign keys are checked here and now, as a table with checks to come cannot be altered.
+LEAVE_OUT = """
+DELETE FROM curation_reservation reservation USING curation_queueitem item
+WHERE item.id = reservation.item_id AND (item.pair_id IS NOT NULL OR reservation.slot IS NULL);
+UPDATE curation_judgement SET item_id = NULL WHERE item_id IS NOT NULL;
+DELETE FROM curation_queueitem WHERE pair_id IS NOT NULL;
+CREATE TEMPORARY TABLE doubled ON COMMIT DROP AS
+SELECT turn.id FROM curation_preferencepair turn JOIN curation_preferencepair whole
+ON least(turn.chosen_id, turn.rejected_id) = least(whole.chosen_id, whole.rejected_id)
+   AND greatest(turn.chosen_id, turn.rejected_id) = greatest(whole.chosen_id, whole.rejected_id)
+WHERE turn.step_only AND NOT whole.step_only;
+DELETE FROM curation_judgement WHERE pair_id IN (SELECT id FROM doubled);
+DELETE FROM curation_preferencepair WHERE id IN (SELECT id FROM doubled);
+SET CONSTRAINTS ALL IMMEDIATE;
+"""
+
 
 class Migration(migrations.Migration):
 
@@ -105,4 +123,5 @@ class Migration(migrations.Migration):
         migrations.RunSQL(SLOT, OLD_SLOT),
         migrations.RunSQL(BAND, OLD_BAND),
         migrations.RunSQL(RUBRIC, "DROP TRIGGER rubric_is_immutable ON curation_rubric;"),
+        migrations.RunSQL(migrations.RunSQL.noop, LEAVE_OUT),
     ]

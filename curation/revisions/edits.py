@@ -95,7 +95,7 @@ def _change_step(step: Step, edit: EditStep) -> None:
 
 
 def _change_call(step: Step, change: ToolCallEdit) -> None:
-    place = f"Step {step.step_id}, tool call {change.tool_call_id}"
+    place = f"Step {step.step_id}, tool call {_clean(change.tool_call_id[:100])}"
     call = next((call for call in step.tool_calls or [] if call.tool_call_id == change.tool_call_id), None)
     if call is None:
         raise EditError(f"{place}: the step has no such call.")

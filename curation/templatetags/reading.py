@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -26,7 +26,11 @@ LONGEST_SYSTEM = 500
 FETCHED_FROM = 4000
 """Characters from which a folded text is sent only when it is unfolded."""
 
-_DRAWN = {"message": rendering.render_message, "output": rendering.render_output}
+_DRAWN: Mapping[str, Callable[[Any, rendering.Budget], str]] = {
+    "message": rendering.render_message,
+    "output": rendering.render_output,
+    "arguments": rendering.render_arguments,
+}
 
 
 @register.simple_tag(takes_context=True)
@@ -37,8 +41,9 @@ def draw(context: template.Context, content: Any, kind: str) -> SafeString:
     """
     if context.get("written"):
         return SafeString(rendering.show_as_written(_raw(content)))
-    html = rendering.render_arguments(content) if kind == "arguments" else _DRAWN[kind](content)
-    return SafeString(html)
+    # The lowest layer is the whole page's; those above belong to the templates that it includes.
+    budget = context.render_context.dicts[0].setdefault("drawing", rendering.Budget())
+    return SafeString(_DRAWN[kind](content, budget))
 
 
 @register.simple_tag(takes_context=True)

@@ -205,6 +205,7 @@ def test_a_base_that_never_was_is_not_found() -> None:
         ({"edit": {"kind": "delete", "step_id": 10**40}}, 400),
         ({"edit": {"kind": "\ud800\x00", "step_id": 3}}, 400),
         ({"edit": {"kind": "edit", "step_id": 3, "message": "a\x00\ud800"}}, 201),
+        ({"edit": {"kind": "edit", "step_id": 3, "tool_calls": [{"tool_call_id": "a\ud800b"}]}}, 400),
         ({"edit": {"kind": "edit", "step_id": 3, "message": "x" * 5_000_000}}, 400),
         ({"edit": {"kind": "edit", "step_id": 3, "observations": [{"result": 10**30, "text": ""}]}}, 400),
         ({"edit": {"kind": "delete", "step_id": 3}, "base": 10**30}, 400),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from markdown_it import MarkdownIt
+from pygments.lexer import Lexer
 from pytest_django import DjangoAssertNumQueries
 
 from curation.models import Project, Revision, Trajectory
+from curation.rendering import PAGE_LIMIT
 from curation.selectors.pages import BadCursor, take_page
 from tests.factories import make_document, make_project, make_task, make_trajectories, make_trajectory, owner_access
 
@@ -120,6 +124,29 @@ def test_a_long_trajectory_is_read_a_page_of_steps_at_a_time() -> None:
     rest = client.get(reverse("curation:trajectory-steps", args=[project.slug, trajectory.pk]), {"first": 81})
     assert rest.content.decode().count('class="step"') == 20
     assert "first=121" not in rest.content.decode()
+
+
+def test_a_page_of_long_texts_parses_and_highlights_a_bounded_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[int] = []
+    parse, lex = MarkdownIt.render, Lexer.get_tokens
+    monkeypatch.setattr(MarkdownIt, "render", lambda md, src, env=None: parsed.append(len(src)) or parse(md, src, env))
+    monkeypatch.setattr(Lexer, "get_tokens", lambda lexer, text: parsed.append(len(text)) or lex(lexer, text))
+    project = make_project()
+    trajectory = make_trajectory(project)
+    document = make_document(*[f"go {number}" for number in range(38)])
+    text = "```python\n" + "for x in y: pass\n" * 220 + "```"
+    for step in document["steps"]:
+        step["message"] = [{"type": "text", "text": text}]
+        if step["source"] == "agent":
+            step["reasoning_content"] = text
+            step["tool_calls"][0] |= {"arguments": {"a": text}, "arguments_raw": json.dumps({"a": text})}
+            step["observation"]["results"][0]["content"][0]["text"] = json.dumps([text])
+    Revision.objects.create(trajectory=trajectory, number=1, document=document)
+    Trajectory.objects.update(head_number=1)
+    page = client_of(project).get(reverse("curation:trajectory-detail", args=[project.slug, trajectory.pk]))
+    assert 0 < sum(parsed) <= PAGE_LIMIT
+    assert page.content.decode().count("pass\n```") > 50
+    assert page.content.decode().count("for </span>x") >= 220
 
 
 def test_the_raw_document_is_served_as_data() -> None:

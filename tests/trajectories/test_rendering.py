@@ -11,7 +11,10 @@ import pytest
 
 from curation.rendering import (
     CODE_LIMIT,
+    LANGUAGES,
     LIMIT,
+    PAGE_LIMIT,
+    Budget,
     plain_text,
     render_arguments,
     render_message,
@@ -115,6 +118,28 @@ def test_code_is_highlighted_where_its_language_is_known() -> None:
     assert "<pre><code>for x" in render_message("```python\nfor x" + " " * CODE_LIMIT + "\n```")
 
 
+def test_all_blocks_of_a_message_share_what_is_highlighted() -> None:
+    block = "```python\n" + "for x in y: pass\n" * (CODE_LIMIT // 50) + "```\n\n"
+    html = render_message(block * 10)
+    assert html.count('<span class="t-word">in </span>y') == 2 * (CODE_LIMIT // 50)
+    assert Reader(html).words.count("for x in y: pass") == 10 * (CODE_LIMIT // 50)
+
+
+def test_texts_are_plain_once_what_is_drawn_together_has_spent_its_budget() -> None:
+    budget, text = Budget(), "**bold** " * 2000
+    drawn = [render_message(text, budget) for _ in range(5)]
+    rendered = PAGE_LIMIT // len(text)
+    assert ["<strong>" in html for html in drawn] == [True] * rendered + [False] * (5 - rendered)
+    assert Reader(drawn[-1]).words == text
+    budget.left = 10
+    assert render_output('{"key":"a longer text"}', budget) == (
+        '<div class="prose">{\n  &quot;key&quot;: &quot;a longer text&quot;\n}</div>'
+    )
+    assert render_output("\x1b[31ma longer red text\x1b[0m", budget) == '<div class="prose">a longer red text</div>'
+    assert "<span" not in render_arguments({"arguments": {"key": "a longer text"}}, budget)
+    assert "<strong>" in render_message("**b**", budget)
+
+
 def test_json_is_indented_but_never_rewritten() -> None:
     words = Reader(render_output('{"a":[1,null],"b":"\\u00e9"}')).words
     assert words == '{\n  "a": [\n    1,\n    null\n  ],\n  "b": "é"\n}'
@@ -180,3 +205,36 @@ def test_nothing_takes_long_or_grows_without_bounds(text: str) -> None:
     for render in (render_message, render_output, show_as_written):
         assert len(render(text)) < 5 * len(text) + 500_000
     assert time.process_time() - begun < 2
+
+
+ADVERSE = [
+    "a ",
+    "a?",
+    "\n",
+    "a\n",
+    "\t",
+    ".",
+    "(",
+    "{",
+    "<",
+    "a b(",
+    '"',
+    "\\",
+    '\\"',
+    "/*",
+    "_",
+    "&",
+    "$((",
+    "@ ",
+    "> ",
+]
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES.values())))
+def test_no_language_is_highlighted_whose_lexer_takes_long(language: str) -> None:
+    for unit in ADVERSE:
+        for opening in ("", "{ "):
+            code = (opening + unit * CODE_LIMIT)[: CODE_LIMIT - 2]
+            begun = time.process_time()
+            render_message(f"~~~{language}\n{code}\n~~~")
+            assert time.process_time() - begun < 0.35, (opening, unit)
