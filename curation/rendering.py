@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
@@ -132,6 +133,9 @@ def render_arguments(call: Mapping[str, Any], budget: Budget | None = None) -> s
         return _draw_plain(plain_text(str(call.get("arguments_raw", ""))))
     if not arguments:
         return ""
+    # From the text as it was recorded: the database keeps no order of keys.
+    with suppress(ValueError, RecursionError):
+        arguments = json.loads(str(call.get("arguments_raw", "")))
     text = plain_text(json.dumps(arguments, indent=2, ensure_ascii=False))
     return _draw_json(text, budget or Budget()) if len(text) <= LIMIT else _draw_plain(text)
 

@@ -85,10 +85,46 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target instanceof Element && event.target.closest("a[href], button, summary")) return;
   const name = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + event.key;
   for (const control of document.querySelectorAll("[data-key]")) {
-    if (control.dataset.key !== name || control.disabled || control.closest("[hidden]")) continue;
+    if (control.dataset.key !== name || control.disabled || control.closest("[hidden]") || control.matches("details[open] > summary")) continue;
     event.preventDefault();
     if (control.matches("textarea, input[type=text], input[type=search]")) control.focus();
     else control.click();
     return;
+  }
+});
+
+// Whoever signed out, or in again, on another tab goes on here: with the token of the newest session, and with what
+// they wrote still on the page.
+document.addEventListener("htmx:configRequest", (event) => {
+  const token = /(?:^|; )whetstone_csrf=([^;]+)/.exec(document.cookie)?.[1];
+  if (!token) return;
+  event.detail.headers["X-CSRFToken"] = token;
+  if (event.detail.parameters.csrfmiddlewaretoken) event.detail.parameters.csrfmiddlewaretoken = token;
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const address = event.detail.xhr.responseURL;
+  const signedOut = Boolean(address) && new URL(address).pathname === "/sign-in/";
+  document.getElementById("signed-out")?.remove();
+  if (!signedOut) return;
+  event.detail.shouldSwap = false;
+  const note = document.createElement("p");
+  note.id = "signed-out";
+  note.className = "notice bad";
+  note.setAttribute("role", "alert");
+  note.append("You are signed out. ");
+  const link = document.createElement("a");
+  Object.assign(link, { href: "/sign-in/", target: "_blank", textContent: "Sign in on another tab" });
+  note.append(link, ", then save again: what you wrote is still here.");
+  document.body.append(note);
+});
+
+// Out of a field by Escape; a form with data-key on its button is sent from inside a text by Ctrl Enter.
+document.addEventListener("keydown", (event) => {
+  const field = event.target;
+  if (!(field instanceof HTMLTextAreaElement) || event.defaultPrevented || field.dataset.names) return;
+  if (event.key === "Escape" && !field.closest("dialog")) field.blur();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    const button = document.querySelector(`button[form="${field.form?.id}"][data-key="Enter"]`) || field.form?.querySelector("[data-key=Enter]");
+    if (button) { event.preventDefault(); button.click(); }
   }
 });

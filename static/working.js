@@ -38,5 +38,25 @@ document.addEventListener("htmx:afterRequest", (event) => {
 addEventListener("pagehide", () => {
   const form = document.getElementById("answer");
   const draft = document.getElementById("draft")?.getAttribute("hx-post");
-  if (unsaved && form && draft) navigator.sendBeacon(draft, new FormData(form));
+  if (!unsaved || !form || !draft) return;
+  navigator.sendBeacon(draft, new FormData(form));
+  // A reload may be answered before the draft has arrived.
+  const fields = [...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken" && name !== "revision");
+  try { sessionStorage.setItem(draft, JSON.stringify(fields)); } catch { /* private window: the draft is on its way */ }
 });
+
+function restoreTyped() {
+  const form = document.getElementById("answer");
+  const draft = document.getElementById("draft")?.getAttribute("hx-post");
+  const kept = draft && sessionStorage.getItem(draft);
+  if (!form || !kept) return;
+  sessionStorage.removeItem(draft);
+  const fields = JSON.parse(kept);
+  for (const control of form.elements) {
+    const values = fields.filter(([name]) => name === control.name).map(([, value]) => value);
+    if (control.type === "radio" || control.type === "checkbox") control.checked = values.includes(control.value);
+    else if (control.tagName === "TEXTAREA" && values.length) control.value = values[0];
+  }
+  document.getElementById("draft").dispatchEvent(new Event("working"));
+}
+document.addEventListener("DOMContentLoaded", restoreTyped);

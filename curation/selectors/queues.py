@@ -60,6 +60,7 @@ def list_queues(access: Access) -> QuerySet[Queue]:
     given = Reservation.objects.filter(item__queue=OuterRef("pk"), state=DONE).order_by()
     if access.is_curator:
         items, given = items.filter(gold=False), given.filter(slot__isnull=False)
+    named = Queue.reviewers.through.objects.filter(queue=OuterRef("pk"))
     return (
         Queue.objects.filter(project=access.project)
         .select_related("rubric")
@@ -68,6 +69,7 @@ def list_queues(access: Access) -> QuerySet[Queue]:
             item_count=Coalesce(Subquery(items.annotate(n=Count("pk")).values("n")), Value(0)),
             done_count=Coalesce(Subquery(given.values("item__queue").annotate(n=Count("pk")).values("n")), Value(0)),
             wanted_count=Greatest(F("item_count") * F("reviews_wanted"), F("done_count")),
+            may_take=~Exists(named) | Exists(named.filter(user=access.user)),
         )
         .order_by("-id")
     )
@@ -99,6 +101,12 @@ def _count_reviews(queue: Queue, with_gold: bool) -> tuple[int, int]:
         people = Reservation.objects.filter(item__queue=queue).aggregate(n=Count("reviewer", distinct=True))["n"]
         wanted += items["gold_items"] * max(1, people)
     return wanted, given.count()
+
+
+def list_skips(queue: Queue, *, most: int = 50) -> QuerySet[Reservation]:
+    """The items that somebody passed over last, with their reasons."""
+    skipped = Reservation.objects.filter(item__queue=queue, state=Reservation.State.SKIPPED)
+    return skipped.select_related("reviewer", "item__trajectory__task", "item__pair__task").order_by("-pk")[:most]
 
 
 def list_holds(queue: Queue) -> QuerySet[Reservation]:

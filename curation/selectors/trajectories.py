@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from curation.models import Review, Revision, Trajectory
+from curation.models import Decision, Review, Revision, Trajectory
 from curation.permissions import Access, leave_out_blind
 
 ORDERS = {"-id": "Newest first", "id": "Oldest first", "-step_count": "Most steps", "step_count": "Fewest steps"}
@@ -57,6 +57,11 @@ def list_reviews(access: Access, trajectory: Trajectory) -> QuerySet[Review]:
         submitted = submitted.filter(~Q(item__queue__blind=True) | Exists(answered))
         submitted = submitted.exclude(~Q(reviewer=access.user), item__gold=True)
     return submitted.defer("revision__document").prefetch_related("step_labels").order_by("-submitted_at")
+
+
+def find_decision(trajectory: Trajectory) -> Decision | None:
+    """What a curator decided of it, where that stands."""
+    return trajectory.decisions.filter(withdrawn_at=None).select_related("decided_by").order_by("-pk").first()
 
 
 def list_attempts(access: Access, trajectory: Trajectory) -> QuerySet[Trajectory]:

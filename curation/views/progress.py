@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from curation.permissions import access_project, get_queue
 from curation.selectors.answers import stream_answers, stream_progress
 from curation.selectors.progress import measure_progress
-from curation.selectors.queues import list_holds
+from curation.selectors.queues import list_holds, list_skips
 from curation.views.queue_tabs import tabs_context
 
 
@@ -23,6 +23,7 @@ def queue_progress(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         **tabs_context(access, queue, "progress"),
         "progress": measure_progress(queue, with_gold=not access.is_curator),
         "holds": list_holds(queue),
+        "skips": list_skips(queue) if access.is_curator else [],
     }
     return render(request, "curation/queue_progress.html", context)
 

@@ -60,8 +60,8 @@ def project_settings(request: HttpRequest, project: str) -> HttpResponse:
         "curation/project_settings.html",
         {
             "form": form,
-            "member_form": MemberForm(),
-            "token_form": TokenForm(),
+            "member_form": MemberForm(auto_id="member_%s"),
+            "token_form": TokenForm(auto_id="token_%s"),
             "members": list_members(access),
             "tokens": list_tokens(access),
             "roles": Role.choices,

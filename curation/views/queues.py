@@ -28,7 +28,7 @@ from curation.selectors.queues import (
     list_reviewers,
 )
 from curation.selectors.trajectories import list_models, list_trajectories
-from curation.services.queues import change_queue, create_queue, extend_queue
+from curation.services.queues import change_queue, create_queue, extend_queue, may_take
 from curation.views.filters import link_filters
 from curation.views.queue_tabs import tabs_context
 
@@ -97,6 +97,7 @@ def queue_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "reviewers": list_reviewers(queue),
         "bands": count_bands(queue),
         "mine": find_hold(access, queue),
+        "may_take": may_take(access, queue),
         "accuracy": {one.name: one for one in measure_accuracy(queue)} if access.is_curator else {},
     }
     return render(request, "curation/queue_detail.html", context)

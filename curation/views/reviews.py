@@ -53,7 +53,10 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
             answer = form.read_answer()
             if not answer.verdict:
                 save_draft(access, reservation, answer)
-            submit_review(access, reservation, answer)
+            review = submit_review(access, reservation, answer)
+            if (review.verdict, review.grade, review.comment) != (answer.verdict, answer.grade, answer.comment):
+                kept = f"You had answered this item already ({review.get_verdict_display().lower()})"
+                messages.warning(request, f"{kept}: that answer stands. Undo takes it back.")
         except LeaseLost as error:
             messages.error(request, str(error))
             return _leave(request, reverse("curation:queue-detail", args=[project, queue.pk]))

@@ -15,6 +15,7 @@ from curation.selectors.bulk import list_single_queues, list_tags
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import (
     ORDERS,
+    find_decision,
     list_attempts,
     list_models,
     list_reviews,
@@ -68,6 +69,7 @@ def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "reviews": list_reviews(access, trajectory),
         "attempts": list_attempts(access, trajectory),
         "blind": not may_read_thread(access, trajectory),
+        "decision": find_decision(trajectory),
         "can_edit": access.is_curator and revision.number == trajectory.head_number,
         "export_formats": EXPORT_FORMATS,
     }
