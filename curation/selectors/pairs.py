@@ -136,8 +136,9 @@ def find_last_search(access: Access) -> PairSearch | None:
 
 
 def find_judgement(access: Access, pair: PreferencePair) -> Judgement | None:
-    """The caller's own judgement of a pair."""
-    return Judgement.objects.filter(pair=pair, reviewer=access.user).first()
+    """The caller's own judgement of a pair: of several the one that counts."""
+    mine = Judgement.objects.filter(pair=pair, reviewer=access.user)
+    return mine.order_by("-decides", F("item__gold").asc(nulls_first=True), "-pk").first()
 
 
 def find_last_judgement(access: Access, *, queue: Queue | None = None) -> Judgement | None:
