@@ -21,6 +21,7 @@ from curation.models import Judgement, PreferencePair, QueueItem, Reservation, R
 from curation.permissions import Access
 from curation.preferences import Comparison, fit_strengths, posterior_share, win_probability
 from curation.services.audit import record_action
+from curation.services.queue_items import follow_pairs
 
 Answer, Status = Judgement.Answer, PreferencePair.Status
 
@@ -201,6 +202,7 @@ def _settle(pair: PreferencePair) -> None:
     fields = ["status", "strength", "swapped", "chosen", "rejected", "chosen_characters", "rejected_characters"]
     pair.save(update_fields=fields)
     _weigh_task(pair)
+    follow_pairs(pair.task_id)
 
 
 def _count_votes(judgements: list[Judgement]) -> tuple[int | str | None, int | None]:

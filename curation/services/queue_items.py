@@ -58,6 +58,24 @@ FROM (
 ) AS fresh
 WHERE item.id = fresh.id AND item.rank <> fresh.rank
 """
+FOLLOW_PAIRS = """
+UPDATE curation_queueitem AS item SET rank = fresh.rank
+FROM (
+    SELECT waiting.id, CASE queue."order"
+        WHEN 'disagreement' THEN
+            -(SELECT count(DISTINCT answer) FROM curation_judgement AS given WHERE given.pair_id = pair.id)
+        ELSE counted.confirmed END AS rank
+    FROM (
+        SELECT task_id, count(*) FILTER (WHERE status = 'confirmed') AS confirmed FROM curation_preferencepair
+        WHERE task_id = %s GROUP BY task_id
+    ) AS counted
+    JOIN curation_preferencepair AS pair ON pair.task_id = counted.task_id
+    JOIN curation_queueitem AS waiting ON waiting.pair_id = pair.id AND waiting.free_slots <> '{}'
+    JOIN curation_queue AS queue ON queue.id = waiting.queue_id AND queue."order" IN ('deficit', 'disagreement')
+    FOR UPDATE OF waiting SKIP LOCKED
+) AS fresh
+WHERE item.id = fresh.id AND item.rank <> fresh.rank
+"""
 WAITING_TASKS = """
 SELECT DISTINCT attempt.task_id FROM curation_queue AS queue
 JOIN curation_queueitem AS waiting ON waiting.queue_id = queue.id AND waiting.free_slots <> '{}'
@@ -92,6 +110,12 @@ def follow_statuses(task_ids: Sequence[int]) -> None:
     """Keep the order of open items true after the status of attempts at these tasks has changed."""
     with connection.cursor() as cursor:
         cursor.execute(FOLLOW_STATUSES, [list(task_ids)])
+
+
+def follow_pairs(task_id: int) -> None:
+    """Keep the order of open items true after a pair of this task was judged."""
+    with connection.cursor() as cursor:
+        cursor.execute(FOLLOW_PAIRS, [task_id])
 
 
 def follow_all_statuses(project: Project, *, beat: Callable[[], None]) -> None:
