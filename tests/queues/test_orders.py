@@ -186,7 +186,7 @@ def judge_next(person: Access, queue: Queue, answer: str) -> int | None:
     """The pair that the person was given, and answered so with the older side on the left."""
     held = take_next(person, queue)
     assert held is not None
-    pair = PreferencePair.objects.get(pk=held.item.pair_id)
+    pair = PreferencePair.objects.get(queue_items=held.item)
     left, right = sorted([pair.chosen_id, pair.rejected_id])
     submit_judgement(person, held, PairAnswer(answer, left, right))
     return pair.pk
