@@ -13,9 +13,14 @@ from curation.models import PreferencePair
 
 
 class PairFilter(django_filters.FilterSet):
-    """Each parameter is optional; together they narrow."""
+    """Each parameter is optional; together they narrow pairs as list_pairs gives them.
 
-    status = django_filters.ChoiceFilter(choices=PreferencePair.Status.choices, empty_label="Any status")
+    A status or a warning finds no pair whose row keeps it from the caller.
+    """
+
+    status = django_filters.ChoiceFilter(
+        choices=PreferencePair.Status.choices, method="filter_status", label="Status", empty_label="Any status"
+    )
     origin = django_filters.ChoiceFilter(choices=PreferencePair.Origin.choices, empty_label="Any origin")
     band = django_filters.ChoiceFilter(
         choices=BANDS, method="filter_band", label="Difficulty", empty_label="Any difficulty"
@@ -41,7 +46,11 @@ class PairFilter(django_filters.FilterSet):
     def filter_band(self, queryset: QuerySet[PreferencePair], name: str, value: str) -> QuerySet[PreferencePair]:
         return queryset.filter(task__band=None if value == "unknown" else int(value))
 
-    def filter_warning(self, queryset: QuerySet[PreferencePair], name: str, value: str) -> QuerySet[PreferencePair]:
+    def filter_status(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return queryset.filter(kept_back=False, status=value)
+
+    def filter_warning(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        queryset = queryset.filter(kept_back=False)
         return queryset.filter(warnings=[]) if value == "none" else queryset.filter(warnings__contains=[value])
 
     def filter_step_only(self, queryset: QuerySet[PreferencePair], name: str, value: str) -> QuerySet[PreferencePair]:

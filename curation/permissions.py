@@ -22,6 +22,7 @@ from curation.models import (
     Dataset,
     DatasetVersion,
     Import,
+    Judgement,
     Membership,
     Mention,
     PairSearch,
@@ -190,23 +191,28 @@ def get_saved_filter(access: Access, pk: int) -> SavedFilter:
 
 
 HIDDEN_THREAD = (
-    "This discussion is hidden: the trajectory is in a blind queue in which you have not reviewed it yet. "
-    "It opens for you once you have."
+    "This discussion is hidden: the trajectory is in a blind queue in which you have not reviewed it yet, or not "
+    "judged a pair of it. It opens for you once you have."
 )
 
 
 def find_hidden_threads(access: Access, trajectory_ids: Collection[int]) -> set[int]:
     """Those of the trajectories whose discussion the caller may not see, nor what mentions say of it.
 
-    Hidden is what lies in a blind queue in which the caller has submitted no review of it; curators see everything.
+    Hidden is what lies in a blind queue in which the caller has submitted no review of it, and both sides of a pair in
+    a blind queue that the caller has not judged; curators see everything.
     """
     if access.is_curator or not trajectory_ids:
         return set()
     answered = Review.objects.filter(reviewer=access.user, item=OuterRef("pk")).exclude(submitted_at=None)
-    blind = QueueItem.objects.filter(
-        queue__blind=True, queue__project=access.project, trajectory__in=trajectory_ids
-    ).exclude(Exists(answered))
-    return {pk for pk in blind.values_list("trajectory_id", flat=True) if pk is not None}
+    judged = Judgement.objects.filter(reviewer=access.user, pair=OuterRef("pair"))
+    blind = QueueItem.objects.filter(queue__blind=True, queue__project=access.project)
+    hidden = blind.filter(trajectory__in=trajectory_ids).exclude(Exists(answered)).values_list("trajectory_id")
+    sides = [
+        blind.filter(**{f"{side}__in": trajectory_ids}).exclude(Exists(judged)).values_list(side)
+        for side in ("pair__chosen__trajectory", "pair__rejected__trajectory")
+    ]
+    return {pk for (pk,) in hidden.union(*sides)}
 
 
 BLIND_TRAJECTORY = "You may still be given this trajectory to review blind: answer it first."

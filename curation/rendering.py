@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from html import escape
 from typing import Any

@@ -24,6 +24,7 @@ from curation.selectors.pairs import (
     list_pairs,
     list_warnings,
     may_see_bias,
+    may_see_result,
     may_see_sides,
     measure_length_bias,
 )
@@ -37,12 +38,16 @@ from curation.services.pair_proposals import (
 
 
 class PairSerializer(serializers.ModelSerializer[PreferencePair]):
-    """`chosen` and `rejected` stay empty for a reviewer who has not judged yet, and warnings that tell are left out."""
+    """`chosen` and `rejected` stay empty for a reviewer who has not judged yet, and warnings that tell are left out.
+
+    Of a pair in a blind queue `status`, `strength` and `confidence` stay empty too.
+    """
 
     task = serializers.CharField(source="task.key")
     band = serializers.IntegerField(source="task.band", allow_null=True)
     judgement_count = serializers.IntegerField()
     judged_by_me = serializers.BooleanField()
+    status = serializers.ChoiceField(choices=PreferencePair.Status.choices, allow_null=True)
     chosen = serializers.SerializerMethodField()
     rejected = serializers.SerializerMethodField()
     warnings = serializers.SerializerMethodField()
@@ -66,6 +71,12 @@ class PairSerializer(serializers.ModelSerializer[PreferencePair]):
             "rejected",
             "created_at",
         ]
+
+    def to_representation(self, instance: PreferencePair) -> dict[str, Any]:
+        told: dict[str, Any] = super().to_representation(instance)
+        if may_see_result(instance):
+            return told
+        return told | {"status": None, "strength": None, "confidence": None}
 
     def get_chosen(self, pair: PreferencePair) -> dict[str, Any] | None:
         return self._tell_side(pair, pair.chosen, pair.chosen_characters)

@@ -54,7 +54,9 @@ class MentionSerializer(serializers.Serializer[Any]):
     review = serializers.IntegerField(source="mention.review_id", allow_null=True)
     by = serializers.CharField(source="by.username", default=None, allow_null=True)
     text = serializers.CharField()
-    hidden = serializers.BooleanField(help_text="In a blind queue in which the caller has not reviewed it yet.")
+    hidden = serializers.BooleanField(
+        help_text="In a blind queue in which the caller has not reviewed it, or judged a pair of it, yet."
+    )
     created_at = serializers.DateTimeField(source="mention.created_at")
     seen_at = serializers.DateTimeField(source="mention.seen_at", allow_null=True)
 

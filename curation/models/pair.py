@@ -84,7 +84,11 @@ class PreferencePair(models.Model):
 
 
 class Judgement(models.Model):
-    """A reviewer's answer to "which of the two is better?", with the sides as they were shown."""
+    """A reviewer's answer to "which of the two is better?", with the sides as they were shown.
+
+    A reviewer has one for every item of a queue, and one without item: from the list of pairs, or a decision. Of
+    these one counts for the pair.
+    """
 
     class Answer(models.TextChoices):
         LEFT_MUCH_BETTER = "left-much-better", "Left much better"
@@ -109,7 +113,8 @@ class Judgement(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["pair", "reviewer"], name="one_judgement_per_reviewer"),
+            # One that is no item's (from the list, or a decision) is kept single by the lock on its pair.
+            models.UniqueConstraint(fields=["pair", "reviewer", "item"], name="one_judgement_per_item"),
             models.UniqueConstraint(
                 fields=["pair"], condition=models.Q(decides=True), name="one_deciding_judgement_per_pair"
             ),

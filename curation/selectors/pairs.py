@@ -11,7 +11,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.fields import CharField, SmallIntegerField
 from django.db.models.functions import MD5, Cast, Coalesce, Concat
 
-from curation.models import Judgement, PairSearch, PreferencePair, Queue
+from curation.models import Judgement, PairSearch, PreferencePair, Queue, QueueItem
 from curation.permissions import Access
 from curation.statistics import wilson_interval
 
@@ -63,17 +63,22 @@ class LengthBias:
 
 
 def list_pairs(access: Access) -> QuerySet[PreferencePair]:
-    """The project's pairs with `judgement_count`, and `judged_by_me`: who has not judged may not see which side won."""
+    """The project's pairs with `judgement_count`, and `judged_by_me`: who has not judged may not see which side won.
+
+    Where `kept_back`, they may not know either what others' judgements came to: status, strength and confidence.
+    """
     mine = Judgement.objects.filter(pair=OuterRef("pk"), reviewer=access.user)
     pairs = PreferencePair.objects.filter(project=access.project).select_related("task")
+    pairs = pairs.annotate(kept_back=_is_kept_back(access))
     pairs = pairs.select_related("chosen__trajectory", "rejected__trajectory")
     pairs = pairs.defer("chosen__document", "rejected__document", "task__instruction")
     return pairs.annotate(judgement_count=Count("judgements"), judged_by_me=Exists(mine))
 
 
 def count_statuses(access: Access) -> list[tuple[str, str, int]]:
-    """Every status with its label and the number of the project's pairs in it."""
-    rows = PreferencePair.objects.filter(project=access.project).values("status").annotate(n=Count("id")).order_by()
+    """Every status with its label and the number of the project's pairs in it, as far as the caller may know it."""
+    known = PreferencePair.objects.filter(project=access.project).exclude(_is_kept_back(access))
+    rows = known.values("status").annotate(n=Count("id")).order_by()
     counts = {row["status"]: row["n"] for row in rows}
     return [(value, label, counts.get(value, 0)) for value, label in PreferencePair.Status.choices]
 
@@ -107,6 +112,11 @@ def may_see_sides(access: Access, pair: PreferencePair) -> bool:
     return not access.is_reviewer or bool(getattr(pair, "judged_by_me", False))
 
 
+def may_see_result(pair: PreferencePair) -> bool:
+    """Whether the caller may know what others' judgements of this pair, as list_pairs gives it to them, came to."""
+    return not getattr(pair, "kept_back", True)
+
+
 def list_warnings(access: Access, pair: PreferencePair) -> list[PreferencePair.Warning]:
     """A pair's warnings, as list_pairs gives it, without those that the caller may not know yet."""
     known = may_see_sides(access, pair)
@@ -136,8 +146,9 @@ def find_last_search(access: Access) -> PairSearch | None:
 
 
 def find_judgement(access: Access, pair: PreferencePair) -> Judgement | None:
-    """The caller's own judgement of a pair."""
-    return Judgement.objects.filter(pair=pair, reviewer=access.user).first()
+    """The caller's own judgement of a pair: of several the one that counts."""
+    mine = Judgement.objects.filter(pair=pair, reviewer=access.user)
+    return mine.order_by("-decides", F("item__gold").asc(nulls_first=True), "-pk").first()
 
 
 def find_last_judgement(access: Access, *, queue: Queue | None = None) -> Judgement | None:
@@ -150,6 +161,16 @@ def find_last_judgement(access: Access, *, queue: Queue | None = None) -> Judgem
 
 def list_judgements(pair: PreferencePair) -> QuerySet[Judgement]:
     return pair.judgements.select_related("reviewer").order_by("pk")
+
+
+def _is_kept_back(access: Access) -> Q:
+    """Whether others' judgements of a pair are kept from the caller: a reviewer, no curator, who has yet to judge it,
+    where it is in a blind queue."""
+    if access.is_curator or not access.is_reviewer:
+        return Q(pk=None)
+    blind = QueueItem.objects.filter(pair=OuterRef("pk"), queue__blind=True)
+    mine = Judgement.objects.filter(pair=OuterRef("pk"), reviewer=access.user)
+    return Q(Exists(blind)) & ~Q(Exists(mine))
 
 
 def _put_in_order(pairs: QuerySet[PreferencePair], access: Access) -> QuerySet[Any]:

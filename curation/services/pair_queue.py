@@ -26,9 +26,10 @@ def submit_judgement(access: Access, reservation: Reservation, given: PairAnswer
     with transaction.atomic():
         current = Reservation.objects.select_for_update().get(pk=reservation.pk, reviewer=access.user)
         pair = PreferencePair.objects.get(queue_items=current.item_id, project=access.project)
-        if current.state == DONE:
-            return Judgement.objects.get(pair=pair, reviewer=access.user)
-        if current.state != HELD and not hold_again(access, current):
+        first = Judgement.objects.filter(item=current.item_id, reviewer=access.user).first()
+        if current.state == DONE and first is not None:
+            return first
+        if current.state not in (HELD, DONE) and not hold_again(access, current):
             lost = current
         else:
             Reservation.objects.filter(pk=current.pk).update(state=DONE)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from statistics import median_low
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
@@ -21,6 +21,7 @@ from curation.models import Judgement, PreferencePair, QueueItem, Reservation, R
 from curation.permissions import Access
 from curation.preferences import Comparison, fit_strengths, posterior_share, win_probability
 from curation.services.audit import record_action
+from curation.services.queue_items import follow_pairs
 
 Answer, Status = Judgement.Answer, PreferencePair.Status
 
@@ -114,14 +115,12 @@ def record_judgement(
         decided = locked.judgements.filter(decides=True).exclude(reviewer=access.user).select_related("reviewer")
         if decides and (other := decided.first()):
             raise ValueError(f"{other.reviewer or 'Somebody'} has decided this pair already.")
-        before = locked.judgements.filter(reviewer=access.user).first()
-        judgement = before or Judgement(pair=locked, reviewer=access.user)
+        before = _find_own(access, locked, item=item, decides=decides)
+        judgement = before or Judgement(pair=locked, reviewer=access.user, item=item)
         said = judgement.answer
         judgement.answer, judgement.left_id, judgement.right_id = given.answer, given.left_id, given.right_id
         judgement.reason = clean_text(given.reason)[0].strip()
         judgement.seconds = min(max(given.seconds, judgement.seconds), MOST_SECONDS)
-        if item is not None:
-            judgement.item = item
         judgement.decides = decides or judgement.decides
         judgement.save()
         if decides:
@@ -171,9 +170,22 @@ def _lock_pair(access: Access, pair: PreferencePair) -> PreferencePair:
     return of_task.get(pk=pair.pk)
 
 
+def _find_own(access: Access, pair: PreferencePair, *, item: QueueItem | None, decides: bool) -> Judgement | None:
+    """The caller's judgement that a new one takes the place of: every item has its own, and a decision is no item's.
+
+    From the list, the one that counts is changed. The pair is locked, so that there is one from the list at most.
+    """
+    mine = pair.judgements.filter(reviewer=access.user).order_by("-decides", "-pk")
+    if item is not None:
+        return mine.filter(item=item).first()
+    if decides:
+        return mine.filter(Q(decides=True) | Q(item=None)).first()
+    return mine.exclude(item__gold=True, decides=False).first()
+
+
 def _settle(pair: PreferencePair) -> None:
     """Set what judgements make of a pair: with none left it is as it was proposed or imported."""
-    judgements = list(_that_count(pair.judgements.all()))
+    judgements = _list_votes(pair.judgements.all())
     decided = [judgement for judgement in judgements if judgement.decides]
     leader, strength = _count_votes(decided or judgements)
     if isinstance(leader, int):
@@ -190,6 +202,7 @@ def _settle(pair: PreferencePair) -> None:
     fields = ["status", "strength", "swapped", "chosen", "rejected", "chosen_characters", "rejected_characters"]
     pair.save(update_fields=fields)
     _weigh_task(pair)
+    follow_pairs(pair.task_id)
 
 
 def _count_votes(judgements: list[Judgement]) -> tuple[int | str | None, int | None]:
@@ -218,7 +231,7 @@ def _weigh_task(pair: PreferencePair) -> None:
     if len(pairs) > MOST_TOGETHER:
         pairs = [pair]
     judged: dict[int, list[Comparison]] = {each.pk: [] for each in pairs}
-    for judgement in _that_count(Judgement.objects.filter(pair__in=judged)):
+    for judgement in _list_votes(Judgement.objects.filter(pair__in=judged)):
         if judgement.answer != Answer.BOTH_BAD:
             judged[judgement.pair_id].append(_compare(judgement))
     whole = [comparison for each in pairs if not each.step_only for comparison in judged[each.pk]]
@@ -242,6 +255,10 @@ def _compare(judgement: Judgement) -> Comparison:
     return Comparison(winner, loser, tie=judgement.answer == Answer.TIE)
 
 
-def _that_count(judgements: QuerySet[Judgement]) -> QuerySet[Judgement]:
-    """Judgements of gold items test the reviewer, and say nothing of the pair."""
-    return judgements.exclude(item__gold=True).order_by("pk")
+def _list_votes(judgements: QuerySet[Judgement]) -> list[Judgement]:
+    """One for each reviewer of each pair: their decision, else their newest judgement.
+
+    Judgements of gold items test the reviewer, and say nothing of the pair.
+    """
+    counting = judgements.exclude(item__gold=True, decides=False).order_by("decides", "pk")
+    return list({(each.pair_id, each.reviewer_id or -each.pk): each for each in counting}.values())

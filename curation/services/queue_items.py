@@ -39,25 +39,35 @@ FROM curation_preferencepair AS pair JOIN (
 ) AS counted ON counted.task_id = pair.task_id
 WHERE pair.id = item.pair_id AND item.queue_id = %(queue)s AND item.rank <> counted.confirmed
 """
-# What is being taken or submitted at this moment is passed over, so that nobody waits for anybody here. In a queue by
-# disagreement, an item with a dispute, and a slot left for one who may end it, comes before all others.
-FOLLOW_STATUSES = """
+# What is being taken or submitted at this moment is passed over, so that nobody waits for anybody here.
+FOLLOW = """
 UPDATE curation_queueitem AS item SET rank = fresh.rank
 FROM (
-    SELECT waiting.id, CASE queue."order"
-        WHEN 'disagreement' THEN CASE attempt.status WHEN 'disputed' THEN -1 ELSE 0 END
-        ELSE counted.accepted END AS rank
+    SELECT waiting.id, CASE queue."order" WHEN 'disagreement' THEN {dispute} ELSE counted.settled END AS rank
     FROM (
-        SELECT task_id, count(*) FILTER (WHERE status = 'accepted') AS accepted FROM curation_trajectory
+        SELECT task_id, count(*) FILTER (WHERE status = '{settled}') AS settled FROM {table}
         WHERE task_id = ANY(%s) GROUP BY task_id
     ) AS counted
-    JOIN curation_trajectory AS attempt ON attempt.task_id = counted.task_id
-    JOIN curation_queueitem AS waiting ON waiting.trajectory_id = attempt.id AND waiting.free_slots <> '{}'
+    JOIN {table} AS subject ON subject.task_id = counted.task_id
+    JOIN curation_queueitem AS waiting ON waiting.{column} = subject.id AND waiting.free_slots <> '{{}}'
     JOIN curation_queue AS queue ON queue.id = waiting.queue_id AND queue."order" IN ('deficit', 'disagreement')
     FOR UPDATE OF waiting SKIP LOCKED
 ) AS fresh
 WHERE item.id = fresh.id AND item.rank <> fresh.rank
 """
+# In a queue by disagreement, an item with a dispute, and a slot left for one who may end it, comes before all others.
+FOLLOW_STATUSES = FOLLOW.format(
+    table="curation_trajectory",
+    column="trajectory_id",
+    settled="accepted",
+    dispute="CASE subject.status WHEN 'disputed' THEN -1 ELSE 0 END",
+)
+FOLLOW_PAIRS = FOLLOW.format(
+    table="curation_preferencepair",
+    column="pair_id",
+    settled="confirmed",
+    dispute="-(SELECT count(DISTINCT answer) FROM curation_judgement AS given WHERE given.pair_id = subject.id)",
+)
 WAITING_TASKS = """
 SELECT DISTINCT attempt.task_id FROM curation_queue AS queue
 JOIN curation_queueitem AS waiting ON waiting.queue_id = queue.id AND waiting.free_slots <> '{}'
@@ -92,6 +102,12 @@ def follow_statuses(task_ids: Sequence[int]) -> None:
     """Keep the order of open items true after the status of attempts at these tasks has changed."""
     with connection.cursor() as cursor:
         cursor.execute(FOLLOW_STATUSES, [list(task_ids)])
+
+
+def follow_pairs(task_id: int) -> None:
+    """Keep the order of open items true after a pair of this task was judged."""
+    with connection.cursor() as cursor:
+        cursor.execute(FOLLOW_PAIRS, [[task_id]])
 
 
 def follow_all_statuses(project: Project, *, beat: Callable[[], None]) -> None:

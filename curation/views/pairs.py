@@ -20,6 +20,7 @@ from curation.selectors.pairs import (
     list_pairs,
     list_warnings,
     may_see_bias,
+    may_see_result,
     may_see_sides,
     measure_length_bias,
 )
@@ -79,7 +80,9 @@ def _show_list(request: HttpRequest, access: Access, form: SearchForm) -> HttpRe
     context = {
         "filter": chosen,
         "page": page,
-        "shown": [(pair, list_warnings(access, pair), may_see_sides(access, pair)) for pair in page.rows],
+        "shown": [
+            (pair, list_warnings(access, pair), may_see_sides(access, pair), may_see_result(pair)) for pair in page.rows
+        ],
         "problem": problem,
         "statuses": count_statuses(access),
         "open_count": count_open_pairs(access) if access.is_reviewer else 0,

@@ -12,6 +12,7 @@ from curation.models import PreferencePair, Project, Role
 from curation.permissions import Access
 from curation.revisions import EditStep, InsertStep, ObservationEdit
 from curation.services.corrections import correct_trajectory
+from curation.services.pair_queue import submit_judgement
 from curation.services.pairs import record_judgement
 from curation.services.tokens import create_token
 from tests.factories import make_member, make_project, make_trajectory, owner_access
@@ -141,3 +142,51 @@ def test_a_turn_that_was_corrected_by_hand_is_not_marked() -> None:
     assert "by hand" not in page.content.decode()
     assert "by_hand" not in str([(row.left, row.right) for row in page.context["rows"]])
     assert "by_hand" not in call(reviewer).get(addresses(project, pair)["api-detail"]).content.decode()
+
+
+def settle_as_tie(pair: PreferencePair) -> None:
+    """Somebody else judged it in a blind queue that wants more judgements."""
+    other, queue = make_member(pair.project), make_queue(pair.project, blind=True, reviews_wanted=3)
+    submit_judgement(other, take(other, queue), answer_for(other, pair, winner=None))
+
+
+def test_what_others_judged_of_a_pair_in_a_blind_queue_is_told_after_ones_own_judgement() -> None:
+    project = make_project()
+    (pair,) = make_pairs(project)
+    settle_as_tie(pair)
+    access = make_member(project)
+    rest, page = call(access), sign_in(access)
+    results = ("status", "strength", "confidence")
+
+    def told(who: Client) -> list[object]:
+        (row,) = who.get(addresses(project, pair)["api-list"]).json()["results"]
+        return [row[name] for name in results]
+
+    assert told(rest) == [None, None, None]
+    assert told(call(make_member(project, Role.CURATOR, Role.REVIEWER))) == ["tie", None, 0.5]
+    assert told(call(make_member(project, Role.ENGINEER))) == ["tie", None, 0.5]
+    table = page.get(addresses(project, pair)["pair-list"]).content.decode().split("<tbody>")[-1]
+    assert [word for word in ("Tie", "% sure") if word in table] == []
+    record_judgement(access, pair, answer_for(access, pair, winner=None))
+    assert told(rest) == ["tie", None, 0.5]
+    assert "Tie" in page.get(addresses(project, pair)["pair-list"]).content.decode().split("<tbody>")[-1]
+
+
+@pytest.mark.parametrize("condition", ["status=tie", "status=proposed", "warning=length", "warning=none"])
+def test_no_filter_tells_of_a_pair_in_a_blind_queue(condition: str) -> None:
+    project = make_project()
+    pair, other = make_pairs(project, 2)
+    warnings = ["length"] if condition == "warning=length" else []
+    PreferencePair.objects.update(warnings=warnings)
+    queue = make_queue(project, blind=True)
+    queue.items.filter(pair=other).delete()
+    if condition == "status=tie":
+        for each in (pair, other):
+            curator = owner_access(project)
+            record_judgement(curator, each, answer_for(curator, each, winner=None))
+    access = make_member(project)
+    rows = call(access).get(f"{addresses(project, pair)['api-list']}?{condition}").json()["results"]
+    assert [row["id"] for row in rows] == [other.pk], "the one that is in no blind queue"
+    page = sign_in(access).get(f"{addresses(project, pair)['pair-list']}?{condition}")
+    assert [row.pk for row in page.context["page"].rows] == [other.pk]
+    assert sum(number for _, _, number in page.context["statuses"]) == 1

@@ -7,6 +7,9 @@ from django.core.exceptions import PermissionDenied
 
 from curation.models import PreferencePair, Project, Queue, QueueItem, Reservation, Revision, Trajectory
 from curation.permissions import Access
+from curation.selectors.pairs import find_last_judgement
+from curation.services.pair_queue import submit_judgement
+from curation.services.pairs import PairAnswer, judge_pair, withdraw_judgement
 from curation.services.projects import remove_member
 from curation.services.queues import change_queue, create_queue, defer_item, release_item, take_next
 from curation.services.reviews import Answer, submit_review
@@ -159,3 +162,62 @@ def test_a_pairwise_queue_hands_out_pairs_by_band_to_as_many_as_it_wants(project
     assert Reservation.objects.filter(state="held").count() == 3
     project.tasks.filter(band=2).update(band=4)
     assert set(queue.items.values_list("band", flat=True)) == {4, 5}
+
+
+def make_pairs_of(project: Project, *numbers: int) -> list[list[PreferencePair]]:
+    """For each number a task with as many pairs."""
+    made = []
+    for number in numbers:
+        task = make_task(project, band=3)
+        good = Revision.objects.get(trajectory=make_trajectory(project, task=task))
+        bad = [make_trajectory(project, task=task, success=False) for _ in range(number)]
+        made.append(
+            [
+                PreferencePair.objects.create(
+                    project=project, task=task, chosen=good, rejected=side, shared_steps=2, origin="outcome"
+                )
+                for side in Revision.objects.filter(trajectory__in=bad)
+            ]
+        )
+    return made
+
+
+def judge_next(person: Access, queue: Queue, answer: str) -> int | None:
+    """The pair that the person was given, and answered so with the older side on the left."""
+    held = take_next(person, queue)
+    assert held is not None
+    pair = PreferencePair.objects.get(queue_items=held.item)
+    left, right = sorted([pair.chosen_id, pair.rejected_id])
+    submit_judgement(person, held, PairAnswer(answer, left, right))
+    return pair.pk
+
+
+def test_the_order_of_pairs_follows_what_is_confirmed_while_people_work(project: Project) -> None:
+    ours, theirs = make_pairs_of(project, 2, 1)
+    queue = create_queue(owner_access(project), name="Pairs", pairs=PreferencePair.objects.all(), order=Order.DEFICIT)
+    person = make_member(project)
+    assert judge_next(person, queue, "left-better") == ours[0].pk
+    following = take_next(person, queue)
+    assert following is not None
+    assert following.item.pair_id == theirs[0].pk
+    judgement = find_last_judgement(person, queue=queue)
+    assert judgement is not None
+    withdraw_judgement(person, judgement)
+    assert set(queue.items.values_list("rank", flat=True)) == {0}
+
+
+def test_pairs_that_people_answer_differently_come_first_once_they_do(project: Project) -> None:
+    made = make_pairs_of(project, 1, 1, 1)
+    everything = PreferencePair.objects.all()
+    queue = create_queue(
+        owner_access(project), name="Pairs", pairs=everything, order=Order.DISAGREEMENT, reviews_wanted=3
+    )
+    last = made[-1][0]
+    for answer in ("left-better", "tie"):
+        person = make_member(project)
+        judge_pair(person, last, answer=answer, left_id=last.chosen_id, right_id=last.rejected_id)
+        last.refresh_from_db()
+    assert queue.items.get(pair=last).rank == -2
+    held = take_next(make_member(project), queue)
+    assert held is not None
+    assert held.item.pair_id == last.pk

@@ -12,12 +12,15 @@ from pytest_django import DjangoAssertNumQueries
 
 from curation.models import AuditEntry, Membership, Mention, Project, Queue, Remark, Role, Trajectory
 from curation.permissions import Access, may_read_thread
+from curation.services.pair_queue import submit_judgement
 from curation.services.projects import remove_member
 from curation.services.queues import create_queue, take_next
 from curation.services.remarks import add_remark, remove_remark
 from curation.services.reviews import Answer, save_draft, submit_review, undo_review
 from tests.at_once import at_once
 from tests.factories import make_member, make_project, make_trajectory, owner_access
+from tests.pairs.cast import answer_for, make_pairs, take
+from tests.pairs.cast import make_queue as make_pair_queue
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -280,3 +283,19 @@ def test_ids_of_other_projects_are_not_found() -> None:
     assert client.post(reverse("curation:remark-remove", args=[slug, remark.pk])).status_code == 404
     assert client.get(thread_address(theirs)).status_code == 404
     assert Remark.objects.get() == remark
+
+
+def test_both_sides_of_a_pair_in_a_blind_queue_are_not_discussed_with_who_has_yet_to_judge_it() -> None:
+    project = make_project()
+    (pair,) = make_pairs(project)
+    reviewer, curator = make_member(project), make_member(project, Role.CURATOR)
+    sides = [pair.chosen.trajectory, pair.rejected.trajectory]
+    for side in sides:
+        add_remark(curator, side, "It cheats at step 4.")
+    pairs = make_pair_queue(project, blind=True)
+    for side in sides:
+        assert not may_read_thread(reviewer, side)
+        assert may_read_thread(curator, side)
+        assert "cheats" not in sign_in(reviewer).get(detail_address(side)).content.decode()
+    submit_judgement(reviewer, take(reviewer, pairs), answer_for(reviewer, pair, winner=None))
+    assert all(may_read_thread(reviewer, side) for side in sides)
