@@ -42,8 +42,8 @@ def draw(context: template.Context, content: Any, kind: str) -> SafeString:
     if context.get("written"):
         return SafeString(rendering.show_as_written(_raw(content)))
     # The lowest layer is the whole page's; those above belong to the templates that it includes.
-    budget = context.render_context.dicts[0].setdefault("drawing", rendering.Budget())
-    return SafeString(_DRAWN[kind](content, budget))
+    page: Any = context.render_context.dicts[0]
+    return SafeString(_DRAWN[kind](content, page.setdefault("drawing", rendering.Budget())))
 
 
 @register.simple_tag(takes_context=True)

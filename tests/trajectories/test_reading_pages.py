@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,6 +25,16 @@ def client_of(project: Project) -> Client:
     client = Client()
     client.force_login(owner_access(project).user)
     return client
+
+
+def count_characters(method: Callable[..., Any], seen: list[int]) -> Callable[..., Any]:
+    """The method, which notes how long each text is that it is given."""
+
+    def counted(self: object, text: str, *rest: Any) -> Any:
+        seen.append(len(text))
+        return method(self, text, *rest)
+
+    return counted
 
 
 def listed(project: Project, **filters: Any) -> list[int]:
@@ -128,9 +139,8 @@ def test_a_long_trajectory_is_read_a_page_of_steps_at_a_time() -> None:
 
 def test_a_page_of_long_texts_parses_and_highlights_a_bounded_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[int] = []
-    parse, lex = MarkdownIt.render, Lexer.get_tokens
-    monkeypatch.setattr(MarkdownIt, "render", lambda md, src, env=None: parsed.append(len(src)) or parse(md, src, env))
-    monkeypatch.setattr(Lexer, "get_tokens", lambda lexer, text: parsed.append(len(text)) or lex(lexer, text))
+    for kind, name in ((MarkdownIt, "render"), (Lexer, "get_tokens")):
+        monkeypatch.setattr(kind, name, count_characters(getattr(kind, name), parsed))
     project = make_project()
     trajectory = make_trajectory(project)
     document = make_document(*[f"go {number}" for number in range(38)])
