@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from curation.decision_forms import DecisionForm
@@ -54,7 +55,7 @@ def queue_adjudicate(request: HttpRequest, project: str, pk: int, item: int) -> 
     queue = get_queue(access, pk)
     found = get_queue_item(access, queue, item)
     if found.trajectory is None:
-        return redirect("curation:pair-judge", project, found.pair_id)
+        return redirect(f"{reverse('curation:pair-judge', args=[project, found.pair_id])}?deciding={queue.pk}")
     form = DecisionForm(request.POST or None)
     if request.method == "POST":
         try:

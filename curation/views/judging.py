@@ -14,6 +14,7 @@ from curation.forms import first_error
 from curation.models import Judgement, PreferencePair, Queue, Reservation, Revision, Role
 from curation.pair_forms import JudgementForm
 from curation.permissions import Access, access_project, get_pair, get_queue, get_reservation
+from curation.selectors.disagreements import find_next_disagreement
 from curation.selectors.pair_steps import PairRows, read_rows, read_shared
 from curation.selectors.pairs import (
     TELLING,
@@ -53,9 +54,13 @@ def pair_next(request: HttpRequest, project: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def pair_judge(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    """GET shows both sides; POST saves the answer, or decides with it, and goes on to the next pair."""
-    access = access_project(request, project, Role.REVIEWER)
+    """GET shows both sides; POST saves the answer, or decides with it, and goes on to the next pair.
+
+    With `deciding`, a queue's number, a curator decides one after the other of its disagreements.
+    """
+    access = _access_pairs(request, project)
     pair = get_pair(access, pk)
+    queue = _find_decided_queue(request, access)
     if request.method == "POST":
         try:
             given = _read_answer(request, pair)
@@ -67,20 +72,48 @@ def pair_judge(request: HttpRequest, project: str, pk: int) -> HttpResponse:
             messages.error(request, str(error))
         else:
             _drop_draft(request, pair)
-            messages.success(request, f"Pair {pair.pk} saved.")
+            messages.success(request, f"Pair {pair.pk} {'decided' if queue else 'saved'}.")
+            if queue is not None:
+                return _go_to_next_disagreement(access, queue, pair)
             following = find_next_pair(access, after=pair)
             if following is not None:
                 return redirect("curation:pair-judge", project, following.pk)
             messages.success(request, "That was the last pair waiting for you.")
             return redirect("curation:pair-list", project)
-    context = _judging_context(request, access, pair) | {"last": find_last_judgement(access)}
+    context = _judging_context(request, access, pair) | {"last": find_last_judgement(access), "deciding": queue}
+    if queue is not None:
+        context["judgements"] = _tell_judgements(pair)
     return render(request, "curation/pair_judge.html", context | {"open_count": count_open_pairs(access)})
+
+
+def _access_pairs(request: HttpRequest, project: str) -> Access:
+    """Pairs are looked at by reviewers, and by curators who decide them."""
+    access = access_project(request, project)
+    if not access.is_curator:
+        access.require(Role.REVIEWER)
+    return access
+
+
+def _find_decided_queue(request: HttpRequest, access: Access) -> Queue | None:
+    """The queue whose disagreements are being decided."""
+    number = (request.POST or request.GET).get("deciding", "")
+    if not (access.is_curator and number.isdecimal() and len(number) < 16):
+        return None
+    return get_queue(access, int(number))
+
+
+def _go_to_next_disagreement(access: Access, queue: Queue, pair: PreferencePair) -> HttpResponse:
+    here = queue.items.filter(pair=pair).values_list("pk", flat=True).first()
+    following = find_next_disagreement(queue, after=here or 0)
+    if following is None:
+        return redirect("curation:queue-disagreements", access.project.slug, queue.pk)
+    return redirect("curation:queue-adjudicate", access.project.slug, queue.pk, following.pk)
 
 
 @require_GET
 def pair_steps(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """More rows of both sides: the steps both share (`shared=1`), or what comes after them, from row `first` on."""
-    access = access_project(request, project, Role.REVIEWER)
+    access = _access_pairs(request, project)
     pair = get_pair(access, pk)
     first = request.GET.get("first", "")
     number = max(1, int(first)) if first.isdecimal() and len(first) < 8 else 1
@@ -92,7 +125,7 @@ def pair_steps(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 @require_GET
 def pair_text(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """One text of a step in full, of the side that the reviewer sees on the left or the right."""
-    access = access_project(request, project, Role.REVIEWER)
+    access = _access_pairs(request, project)
     left, right = _order_sides(access, get_pair(access, pk))
     return show_text(request, right if request.GET.get("side") == "right" else left)
 

@@ -205,9 +205,10 @@ def test_pairs_whose_judgements_name_other_winners_wait_for_a_curator() -> None:
     assert ids(queue, decided=True) == [decided.pk]
     client = sign_in(make_member(queue.project, "curator"))
     page = client.get(address("queue-disagreements", queue)).content.decode()
-    assert f"/pairs/{apart.pair_id}/" in page
+    assert address("queue-adjudicate", queue, apart.pk) in page
     assert "A better" in page
-    assert client.get(address("queue-adjudicate", queue, apart.pk))["Location"].endswith(f"/pairs/{apart.pair_id}/")
+    place = client.get(address("queue-adjudicate", queue, apart.pk))["Location"]
+    assert place.endswith(f"/pairs/{apart.pair_id}/?deciding={queue.pk}")
     assert Judgement.objects.count() == 9
 
 
