@@ -118,10 +118,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   document.body.append(note);
 });
 
-// Out of a field by Escape; a form with data-key on its button is sent from inside a text by Ctrl Enter.
+// A text that a key leads into is left by Escape, and its form sent by Ctrl Enter.
 document.addEventListener("keydown", (event) => {
   const field = event.target;
-  if (!(field instanceof HTMLTextAreaElement) || event.defaultPrevented || field.dataset.names) return;
+  if (!(field instanceof HTMLTextAreaElement) || !field.dataset.key || field.dataset.names) return;
   if (event.key === "Escape" && !field.closest("dialog")) field.blur();
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     const button = document.querySelector(`button[form="${field.form?.id}"][data-key="Enter"]`) || field.form?.querySelector("[data-key=Enter]");
