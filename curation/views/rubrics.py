@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from curation.models import Role, Rubric
 from curation.permissions import access_project, get_queue
 from curation.services.rubrics import MOST_CRITERIA, write_rubric
+from curation.views.queue_tabs import tabs_context
 
 BLANK_ROWS = 2
 
@@ -26,7 +27,7 @@ def queue_rubric(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     shown = next((version for version in versions if str(version.number) == wanted), versions[0] if versions else None)
     rows = [_as_fields(criterion) for criterion in (shown.criteria if shown else [])]
     context: dict[str, Any] = {
-        "queue": queue,
+        **tabs_context(access, queue, "rubric"),
         "versions": versions,
         "shown": shown,
         "guidelines": shown.guidelines if shown else "",

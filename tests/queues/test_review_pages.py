@@ -159,3 +159,38 @@ def test_the_queue_pages_take_a_fixed_number_of_queries(django_assert_max_num_qu
         args = [queue.project.slug] if name == "queue-list" else [queue.project.slug, queue.pk]
         with django_assert_max_num_queries(16):  # type: ignore[operator]  # pytest-django's fixture
             assert client.get(reverse(f"curation:{name}", args=args)).status_code == 200
+
+
+def test_another_answer_from_a_second_tab_is_told_that_the_first_stands() -> None:
+    queue, person, client = open_queue()
+    held = take_next(person, queue)
+    assert held is not None
+    page = address("queue-review", queue, held.pk)
+    client.post(page, {"verdict": "accept", "grade": "2"})
+    same = client.post(page, {"verdict": "accept", "grade": "2"}, follow=True).content.decode()
+    assert "that answer stands" not in same
+    other = client.post(page, {"verdict": "reject", "grade": "5"}, follow=True).content.decode()
+    assert "You had answered this item already (accept)" in other
+    assert Review.objects.get(item=held.item).verdict == "accept"
+
+
+def test_curators_read_why_items_were_skipped() -> None:
+    queue, person, client = open_queue()
+    held = take_next(person, queue)
+    assert held is not None
+    client.post(address("queue-skip", queue, held.pk), {"reason": "I wrote this task <b>myself</b>."})
+    progress = address("queue-progress", queue, queue.pk)
+    assert "I wrote this task" not in client.get(progress).content.decode()
+    client.force_login(owner_access(queue.project).user)
+    assert "I wrote this task &lt;b&gt;myself&lt;/b&gt;." in client.get(progress).content.decode()
+
+
+def test_whoever_is_not_named_is_offered_no_next_item_and_a_refusal_says_why() -> None:
+    queue, _, client = open_queue()
+    queue.reviewers.add(make_member(queue.project).user)
+    for name, args in (("queue-list", []), ("queue-detail", [queue.pk])):
+        page = client.get(reverse(f"curation:{name}", args=[queue.project.slug, *args])).content.decode()
+        assert address("queue-next", queue, queue.pk) not in page
+    refused = client.post(address("queue-next", queue, queue.pk))
+    assert refused.status_code == 403
+    assert "named by its curator" in refused.content.decode()

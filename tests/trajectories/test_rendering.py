@@ -238,3 +238,9 @@ def test_no_language_is_highlighted_whose_lexer_takes_long(language: str) -> Non
             begun = time.process_time()
             render_message(f"~~~{language}\n{code}\n~~~")
             assert time.process_time() - begun < 0.35, (opening, unit)
+
+
+def test_arguments_keep_the_order_in_which_they_were_recorded() -> None:
+    call = {"arguments": {"a": 1, "b": 2}, "arguments_raw": '{"b": 2, "a": 1}'}
+    drawn = render_arguments(call)
+    assert drawn.index("&quot;b&quot;") < drawn.index("&quot;a&quot;")
