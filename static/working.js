@@ -27,32 +27,41 @@ document.addEventListener("htmx:afterSwap", () => {
   if (renewed && lease) lease.dataset.until = renewed.dataset.renewed;
 });
 
-// What was chosen less than a moment before the page is left goes along, too.
-let unsaved = false;
+// What was chosen less than a moment before the page is left goes along, too. Changes are counted, so that an answer of
+// the server says up to which of them it has kept.
+let changes = 0;
+let kept = 0;
 for (const kind of ["change", "input"]) {
-  document.addEventListener(kind, (event) => { if (event.target.form?.id === "answer") unsaved = true; });
+  document.addEventListener(kind, (event) => { if (event.target.form?.id === "answer") changes += 1; });
 }
+function isOfAnswer(event) { return ["draft", "answer"].includes(event.detail.elt.id); }
+document.addEventListener("htmx:beforeSend", (event) => {
+  if (isOfAnswer(event)) event.detail.xhr.changesSent = changes;
+});
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful && (event.detail.elt.id === "draft" || event.detail.elt.id === "answer")) unsaved = false;
+  if (isOfAnswer(event) && event.detail.successful) kept = Math.max(kept, event.detail.xhr.changesSent ?? 0);
 });
 addEventListener("pagehide", () => {
   const form = document.getElementById("answer");
   const draft = document.getElementById("draft")?.getAttribute("hx-post");
-  if (!unsaved || !form || !draft) return;
+  if (kept === changes || !form || !draft) return;
   navigator.sendBeacon(draft, new FormData(form));
   // A reload may be answered before the draft has arrived.
-  const fields = [...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken" && name !== "revision");
+  const fields = [...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken");
   try { sessionStorage.setItem(draft, JSON.stringify(fields)); } catch { /* private window: the draft is on its way */ }
 });
 
 function restoreTyped() {
   const form = document.getElementById("answer");
   const draft = document.getElementById("draft")?.getAttribute("hx-post");
-  const kept = draft && sessionStorage.getItem(draft);
-  if (!form || !kept) return;
+  const typed = draft && sessionStorage.getItem(draft);
+  if (!form || !typed) return;
   sessionStorage.removeItem(draft);
-  const fields = JSON.parse(kept);
+  const fields = JSON.parse(typed);
+  // After a correction the steps may have other numbers: their labels were moved by the server.
+  const corrected = fields.some(([name, value]) => name === "revision" && value !== form.elements.revision.value);
   for (const control of form.elements) {
+    if (control.type === "hidden" || (corrected && /^(label-|mode-|first_error)/.test(control.name))) continue;
     const values = fields.filter(([name]) => name === control.name).map(([, value]) => value);
     if (control.type === "radio" || control.type === "checkbox") control.checked = values.includes(control.value);
     else if (control.tagName === "TEXTAREA" && values.length) control.value = values[0];
