@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -174,3 +177,19 @@ def test_a_double_click_is_one_review() -> None:
     first, second = at_once(*[lambda: submit_review(person, held, Answer(verdict="accept"))] * 2)
     assert first == second
     assert Review.objects.exclude(submitted_at=None).count() == 1
+
+
+@pytest.mark.django_db
+def test_a_correction_leads_back_to_the_review_however_large_numbers_have_become(client: Client) -> None:
+    with connection.cursor() as cursor:  # numbers of four digits and more were once written with a comma
+        cursor.execute("SELECT setval(pg_get_serial_sequence('curation_reservation', 'id'), 1234567)")
+    trajectory, person, held = hold()
+    client.force_login(person.user)
+    review = reverse("curation:queue-review", args=[trajectory.project.slug, held.pk])
+    link = re.search(r'class="edit"\s+href="([^"]+)"', client.get(review).content.decode())
+    assert link
+    form = client.get(unescape(link[1])).content.decode()
+    assert f'name="reservation" value="{held.pk}"' in " ".join(form.split())
+    saved = {"reservation": held.pk, "base": 0, "operation": "delete", "save": "1", "reason": "why"}
+    answer = client.post(unescape(link[1]).split("?")[0], saved)
+    assert answer["Location"].startswith(review)
