@@ -70,6 +70,8 @@ def addresses(project: Project) -> list[str]:
         "queue-list": (),
         "queue-create": (),
         "queue-detail": (queue.pk,),
+        "queue-rubric": (queue.pk,),
+        "queue-change": (queue.pk,),
         "queue-progress": (queue.pk,),
         "queue-agreement": (queue.pk,),
         "queue-disagreements": (queue.pk,),
