@@ -127,6 +127,8 @@ def test_the_page_writes_a_version_and_the_workbench_asks_for_its_levels(queue: 
     review = Review.objects.get()
     assert (review.scores, review.rubric and review.rubric.number) == ({"tone": 2}, 1)
     assert client.post(place, fields).status_code == 403
+    detail = reverse("curation:trajectory-detail", args=[project.slug, review.trajectory_id])
+    assert "rubric version 1" in client.get(detail).content.decode()
 
 
 def test_rubrics_over_rest(queue: Queue) -> None:
