@@ -196,46 +196,49 @@ HIDDEN_THREAD = (
 )
 
 
-def find_hidden_threads(access: Access, trajectory_ids: Collection[int]) -> set[int]:
-    """Those of the trajectories whose discussion the caller may not see, nor what mentions say of it.
+BLIND_TRAJECTORY = "You may still be given this trajectory to review blind: answer it first."
+SIDES = ("trajectory", "pair__chosen__trajectory", "pair__rejected__trajectory")
+"""By what a trajectory is in a queue: as an item, or as a side of one that is a pair."""
 
-    Hidden is what lies in a blind queue in which the caller has submitted no review of it, and both sides of a pair in
-    a blind queue that the caller has not judged; curators see everything.
+
+def find_blind_trajectories(access: Access, trajectory_ids: Collection[int]) -> set[int]:
+    """Those of the trajectories that the caller may still be given in a blind queue.
+
+    What became of them, whose they are, and what others say of them is kept from the caller until they have answered
+    the item, or judged the pair; curators see everything.
     """
     if access.is_curator or not trajectory_ids:
         return set()
-    answered = Review.objects.filter(reviewer=access.user, item=OuterRef("pk")).exclude(submitted_at=None)
-    judged = Judgement.objects.filter(reviewer=access.user, pair=OuterRef("pair"))
-    blind = QueueItem.objects.filter(queue__blind=True, queue__project=access.project)
-    hidden = blind.filter(trajectory__in=trajectory_ids).exclude(Exists(answered)).values_list("trajectory_id")
-    sides = [
-        blind.filter(**{f"{side}__in": trajectory_ids}).exclude(Exists(judged)).values_list(side)
-        for side in ("pair__chosen__trajectory", "pair__rejected__trajectory")
-    ]
-    return {pk for (pk,) in hidden.union(*sides)}
-
-
-BLIND_TRAJECTORY = "You may still be given this trajectory to review blind: answer it first."
+    waiting = _find_waiting(access)
+    found = [waiting.filter(**{f"{side}__in": trajectory_ids}).values_list(side) for side in SIDES]
+    return {pk for (pk,) in found[0].union(*found[1:])}
 
 
 def leave_out_blind(access: Access, rows: QuerySet[Trajectory]) -> QuerySet[Trajectory]:
-    """The trajectories but for those that the caller may still be given in a blind queue: what became of them, and
-    whose they are, would be told by every list, filter and export. Curators see everything.
-    """
+    """The trajectories but for those: every list, filter and export would tell what is kept from the caller."""
     if access.is_curator or not Queue.objects.filter(project=access.project, blind=True).exists():
         return rows
+    waiting = _find_waiting(access)
+    for side in SIDES:
+        rows = rows.exclude(Exists(waiting.filter(**{side: OuterRef("pk")})))
+    return rows
+
+
+def _find_waiting(access: Access) -> QuerySet[QueueItem]:
+    """Items of blind queues that the caller has not answered, or whose pair they have not judged."""
     answered = Review.objects.filter(reviewer=access.user, item=OuterRef("pk")).exclude(submitted_at=None)
-    waiting = QueueItem.objects.filter(queue__blind=True, trajectory=OuterRef("pk")).exclude(Exists(answered))
-    return rows.exclude(Exists(waiting))
+    judged = Judgement.objects.filter(reviewer=access.user, pair=OuterRef("pair"))
+    blind = QueueItem.objects.filter(queue__blind=True, queue__project=access.project)
+    return blind.exclude(Exists(answered)).exclude(Exists(judged))
 
 
-def may_read_thread(access: Access, trajectory: Trajectory) -> bool:
-    return not find_hidden_threads(access, [trajectory.pk])
+def may_see_outcome(access: Access, trajectory: Trajectory) -> bool:
+    return not find_blind_trajectories(access, [trajectory.pk])
 
 
 def require_thread(access: Access, trajectory: Trajectory) -> None:
     """Raises PermissionDenied, with words for the person, where the discussion is hidden from the caller."""
-    if not may_read_thread(access, trajectory):
+    if not may_see_outcome(access, trajectory):
         raise PermissionDenied(HIDDEN_THREAD)
 
 

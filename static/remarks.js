@@ -20,13 +20,6 @@ document.addEventListener("visibilitychange", () => {
   if (remarks && !document.hidden) htmx.trigger(remarks, "refresh");
 });
 
-// Whoever was signed out in the meantime is sent to another page, which has no place here.
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const address = event.detail.xhr.responseURL;
-  if (!isOfThread(event) || !address || /\/(remarks|mentions)\//.test(new URL(address).pathname)) return;
-  event.detail.shouldSwap = false;
-  say("You are signed out. Sign in on another tab; what you wrote is still here.");
-});
 document.addEventListener("htmx:responseError", (event) => {
   if (isOfThread(event) && event.detail.elt.id !== "remarks") say(`That did not work (${event.detail.xhr.status}). What you wrote is still here.`);
 });

@@ -18,7 +18,7 @@ from curation.api.corrections import CorrectionSerializer, access_correction
 from curation.api.problems import Conflict
 from curation.filters import FILTER_NAMES, TrajectoryFilter, read_conditions
 from curation.models import Revision, Trajectory
-from curation.permissions import BLIND_TRAJECTORY, access_project, get_revision, get_trajectory, may_read_thread
+from curation.permissions import BLIND_TRAJECTORY, access_project, get_revision, get_trajectory, may_see_outcome
 from curation.revisions.blind import leave_out_telling
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import ORDERS, list_revisions, list_trajectories
@@ -123,7 +123,7 @@ class TrajectoryDetail(APIView):
     def get(self, request: Request, project: str, pk: int) -> Response:
         access = access_project(request, project)
         trajectory = get_trajectory(access, pk)
-        if not may_read_thread(access, trajectory):
+        if not may_see_outcome(access, trajectory):
             raise PermissionDenied(BLIND_TRAJECTORY)
         return Response(TrajectorySerializer(trajectory).data)
 
@@ -158,7 +158,7 @@ class RevisionDocument(APIView):
         access = access_project(request, project)
         trajectory = get_trajectory(access, pk)
         document = get_revision(access, trajectory, number).document
-        return Response(document if may_read_thread(access, trajectory) else leave_out_telling(document))
+        return Response(document if may_see_outcome(access, trajectory) else leave_out_telling(document))
 
 
 routes: list[URLPattern] = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from curation.models import Membership, Mention, Remark, Trajectory, User
-from curation.permissions import Access, find_hidden_threads, may_read_thread
+from curation.permissions import Access, find_blind_trajectories, may_see_outcome
 from curation.selectors.pages import take_page
 
 REMARKS_AT_ONCE = 100
@@ -53,7 +53,7 @@ class MentionLine:
 
 def read_thread(access: Access, trajectory: Trajectory, *, cursor: str | None = None) -> Thread:
     """The newest part of the discussion of a trajectory, or the one before `cursor`. Raises BadCursor."""
-    if not may_read_thread(access, trajectory):
+    if not may_see_outcome(access, trajectory):
         return Thread(hidden=True)
     unseen = Mention.objects.filter(remark=OuterRef("pk"), user=access.user, seen_at=None)
     remarks = list_remarks(trajectory).annotate(unseen_mention=Subquery(unseen.values("pk")[:1]))
@@ -82,7 +82,7 @@ def read_mentions(access: Access) -> QuerySet[Mention]:
 
 def write_lines(access: Access, mentions: Sequence[Mention]) -> list[MentionLine]:
     """Lines of mentions as `read_mentions` gives them."""
-    hidden = find_hidden_threads(access, {mention.trajectory_id for mention in mentions})
+    hidden = find_blind_trajectories(access, {mention.trajectory_id for mention in mentions})
     lines = []
     for mention in mentions:
         by, text = None, ""

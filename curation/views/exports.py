@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_GET
 
 from curation.filters import FILTER_NAMES, TrajectoryFilter
-from curation.permissions import BLIND_TRAJECTORY, access_project, get_blob, get_trajectory, may_read_thread
+from curation.permissions import BLIND_TRAJECTORY, access_project, get_blob, get_trajectory, may_see_outcome
 from curation.selectors.trajectories import list_trajectories
 from curation.selectors.trajectory_exports import stream_trajectories
 from curation.services.blobs import locate_blob
@@ -24,7 +24,7 @@ def trajectory_export(request: HttpRequest, project: str, pk: int) -> HttpRespon
     """One trajectory in a format of other tools."""
     access = access_project(request, project)
     trajectory = get_trajectory(access, pk)
-    if not may_read_thread(access, trajectory):
+    if not may_see_outcome(access, trajectory):
         raise PermissionDenied(BLIND_TRAJECTORY)
     chosen = list_trajectories(access).filter(pk=trajectory.pk)
     try:

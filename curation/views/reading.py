@@ -21,7 +21,7 @@ from curation.permissions import (
     get_reservation,
     get_revision,
     get_trajectory,
-    may_read_thread,
+    may_see_outcome,
 )
 from curation.revisions.blind import leave_out_telling
 from curation.selectors.drafts import read_draft
@@ -109,7 +109,7 @@ def trajectory_raw(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """A revision's document; with `blind`, its steps alone, without what would tell how it went and whose it is."""
     access, trajectory, revision = open_revision(request, project, pk)
     document: dict[str, Any] = revision.document
-    if "blind" in request.GET or not may_read_thread(access, trajectory):
+    if "blind" in request.GET or not may_see_outcome(access, trajectory):
         document = leave_out_telling(document)
     response = JsonResponse(document, json_dumps_params={"indent": 2})
     response["Content-Disposition"] = f'inline; filename="trajectory-{trajectory.pk}-revision-{revision.number}.json"'

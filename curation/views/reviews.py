@@ -54,7 +54,8 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
             if not answer.verdict:
                 save_draft(access, reservation, answer)
             review = submit_review(access, reservation, answer)
-            if (review.verdict, review.grade, review.comment) != (answer.verdict, answer.grade, answer.comment):
+            given = (review.verdict, review.grade, review.comment)
+            if reservation.state == Reservation.State.DONE and given != (answer.verdict, answer.grade, answer.comment):
                 kept = f"You had answered this item already ({review.get_verdict_display().lower()})"
                 messages.warning(request, f"{kept}: that answer stands. Undo takes it back.")
         except LeaseLost as error:

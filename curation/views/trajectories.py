@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 from curation.filters import TrajectoryFilter, read_conditions
 from curation.formats.document import Document
 from curation.models import BulkAction
-from curation.permissions import access_project, get_revision, get_trajectory, may_read_thread
+from curation.permissions import access_project, get_revision, get_trajectory, may_see_outcome
 from curation.revisions.diff import diff_steps
 from curation.selectors.bulk import list_single_queues, list_tags
 from curation.selectors.pages import BadCursor, take_page
@@ -68,7 +68,7 @@ def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "revisions": list_revisions(trajectory),
         "reviews": list_reviews(access, trajectory),
         "attempts": list_attempts(access, trajectory),
-        "blind": not may_read_thread(access, trajectory),
+        "blind": not may_see_outcome(access, trajectory),
         "decision": find_decision(trajectory),
         "can_edit": access.is_curator and revision.number == trajectory.head_number,
         "export_formats": EXPORT_FORMATS,

@@ -11,6 +11,7 @@ from django.urls import reverse
 from curation.models import PreferencePair, Project, Role
 from curation.permissions import Access
 from curation.revisions import EditStep, InsertStep, ObservationEdit
+from curation.selectors.trajectories import list_trajectories
 from curation.services.corrections import correct_trajectory
 from curation.services.pair_queue import submit_judgement
 from curation.services.pairs import record_judgement
@@ -190,3 +191,14 @@ def test_no_filter_tells_of_a_pair_in_a_blind_queue(condition: str) -> None:
     page = sign_in(access).get(f"{addresses(project, pair)['pair-list']}?{condition}")
     assert [row.pk for row in page.context["page"].rows] == [other.pk]
     assert sum(number for _, _, number in page.context["statuses"]) == 1
+
+
+def test_lists_leave_both_sides_of_a_pair_in_a_blind_queue_out_until_it_is_judged() -> None:
+    project = make_project()
+    pair = make_pairs(project)[0]
+    queue, person = make_queue(project, blind=True), make_member(project)
+    sides = {pair.chosen.trajectory_id, pair.rejected.trajectory_id}
+    assert not sides & set(list_trajectories(person).values_list("pk", flat=True))
+    assert sides <= set(list_trajectories(owner_access(project)).values_list("pk", flat=True))
+    submit_judgement(person, take(person, queue), answer_for(person, pair, winner=pair.chosen_id))
+    assert sides <= set(list_trajectories(person).values_list("pk", flat=True))

@@ -11,7 +11,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from curation.models import AuditEntry, Membership, Mention, Project, Queue, Remark, Role, Trajectory
-from curation.permissions import Access, may_read_thread
+from curation.permissions import Access, may_see_outcome
 from curation.services.pair_queue import submit_judgement
 from curation.services.projects import remove_member
 from curation.services.queues import create_queue, take_next
@@ -237,11 +237,11 @@ def test_a_reviewer_sees_no_discussion_of_what_they_may_still_have_to_review_bli
     held = take_next(reviewer, queue)
     assert held is not None
     save_draft(reviewer, held, Answer(verdict="accept"))
-    assert not may_read_thread(reviewer, trajectory)
+    assert not may_see_outcome(reviewer, trajectory)
     review = submit_review(reviewer, held, Answer(verdict="accept"))
     assert all("cheats" in page for page in look())
     blind_queue(project, "Blind again")
-    assert not may_read_thread(reviewer, trajectory)
+    assert not may_see_outcome(reviewer, trajectory)
     Queue.objects.filter(name="Blind again").delete()
     undo_review(reviewer, review)
     with pytest.raises(PermissionDenied, match="blind queue"):
@@ -255,7 +255,7 @@ def test_an_open_queue_and_a_blind_one_of_other_trajectories_hide_nothing() -> N
     trajectory = make_trajectory(project)
     queue_of_all = Trajectory.objects.filter(project=project)
     create_queue(owner_access(project), name="Open", trajectories=queue_of_all)
-    assert may_read_thread(make_member(project), trajectory)
+    assert may_see_outcome(make_member(project), trajectory)
 
 
 def test_a_former_member_stays_named_and_a_deleted_account_is_called_one() -> None:
@@ -294,8 +294,8 @@ def test_both_sides_of_a_pair_in_a_blind_queue_are_not_discussed_with_who_has_ye
         add_remark(curator, side, "It cheats at step 4.")
     pairs = make_pair_queue(project, blind=True)
     for side in sides:
-        assert not may_read_thread(reviewer, side)
-        assert may_read_thread(curator, side)
+        assert not may_see_outcome(reviewer, side)
+        assert may_see_outcome(curator, side)
         assert "cheats" not in sign_in(reviewer).get(detail_address(side)).content.decode()
     submit_judgement(reviewer, take(reviewer, pairs), answer_for(reviewer, pair, winner=None))
-    assert all(may_read_thread(reviewer, side) for side in sides)
+    assert all(may_see_outcome(reviewer, side) for side in sides)
