@@ -13,21 +13,17 @@ from pytest_django.live_server_helper import LiveServer
 
 from curation.models import Project, Revision, Trajectory
 from curation.services.corrections import correct_trajectory, parse_edit
+from tests.browser.visiting import listen, sign_in
 from tests.factories import make_member, make_project, make_trajectory, make_user, owner_access
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
-PASSWORD = "a long enough password"
 LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 
-def sign_in(page: Page, live_server: LiveServer) -> tuple[Project, Trajectory]:
+def open_project(page: Page, live_server: LiveServer) -> tuple[Project, Trajectory]:
     project = make_project(make_user("owner"))
     trajectory = make_trajectory(project, "look", "take", "drop", "open")
-    page.goto(live_server.url + reverse("curation:login"))
-    page.get_by_label("Username").fill("owner")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(live_server.url + reverse("curation:project-list"))
+    sign_in(page, root=live_server.url)
     return project, trajectory
 
 
@@ -35,9 +31,7 @@ def sign_in(page: Page, live_server: LiveServer) -> tuple[Project, Trajectory]:
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    noise: list[str] = []
-    page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: noise.append(str(error)))
+    noise = listen(page)
     yield page
     context.close()
     assert not noise
@@ -48,7 +42,7 @@ def form_of(trajectory: Trajectory, step_id: int) -> str:
 
 
 def test_a_step_is_corrected_and_split_by_keyboard_alone(page: Page, live_server: LiveServer) -> None:
-    _, trajectory = sign_in(page, live_server)
+    _, trajectory = open_project(page, live_server)
     page.goto(live_server.url + form_of(trajectory, 4))
     expect(page.get_by_label("Thought").first).to_be_focused()
     page.keyboard.press("Control+a")
@@ -72,7 +66,7 @@ def test_a_step_is_corrected_and_split_by_keyboard_alone(page: Page, live_server
 
 
 def test_a_call_is_checked_while_it_is_typed(page: Page, live_server: LiveServer) -> None:
-    _, trajectory = sign_in(page, live_server)
+    _, trajectory = open_project(page, live_server)
     page.goto(live_server.url + form_of(trajectory, 3))
     told = page.locator("#check-1")
     expect(told).to_contain_text("Fits the schema of act")
@@ -90,7 +84,7 @@ def test_a_call_is_checked_while_it_is_typed(page: Page, live_server: LiveServer
 
 
 def test_what_was_typed_survives_a_conflict_and_goes_onto_theirs(page: Page, live_server: LiveServer) -> None:
-    project, trajectory = sign_in(page, live_server)
+    project, trajectory = open_project(page, live_server)
     page.goto(live_server.url + form_of(trajectory, 5))
     page.get_by_label("Thought").first.fill("I put it down.")
     other = make_member(project, "curator")
@@ -124,7 +118,7 @@ def test_every_state_of_the_form_is_accessible_and_fits(
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
-    project, trajectory = sign_in(page, live_server)
+    project, trajectory = open_project(page, live_server)
     problems: list[str] = []
     for operation in ("edit", "insert", "split", "delete", "truncate"):
         page.goto(f"{live_server.url}{form_of(trajectory, 3)}?operation={operation}")

@@ -16,6 +16,7 @@ from curation.selectors.remarks import count_unseen
 from curation.services.projects import save_member
 from curation.services.queues import create_queue, take_next
 from curation.services.remarks import add_remark
+from tests.browser.visiting import listen
 from tests.factories import make_project, make_trajectory, make_user, owner_access
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
@@ -38,8 +39,7 @@ def test_people_discuss_by_keyboard_and_are_told_of_each_other(page: Page, live_
     project = make_project()
     trajectory = make_trajectory(project)
     anna, lee = join(project, "anna"), join(project, "annabel.lee")
-    noise: list[str] = []
-    page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
+    noise = listen(page)
     sign_in(page, live_server, anna.user)
     page.goto(live_server.url + reverse("curation:trajectory-detail", args=[project.slug, trajectory.pk]))
     page.keyboard.press("t")

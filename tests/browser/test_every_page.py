@@ -16,6 +16,7 @@ from curation.services.remarks import add_remark
 from curation.services.reviews import Answer, submit_review
 from curation.services.saved_filters import save_filter
 from curation.services.uploads import begin_upload, receive_piece
+from tests.browser.visiting import listen, sign_in
 from tests.bulk.cast import do
 from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
 from tests.formats.reading_aids import as_lines, make_zip
@@ -23,7 +24,6 @@ from tests.formats.samples import SAMPLES, TURNS
 from tests.imports.files import import_content, make_lines
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
-PASSWORD = "a long enough password"
 SAMPLES_OF_ONE = {name: records[0] for name, records in SAMPLES.items() if len(records) == 1}
 LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
@@ -102,15 +102,10 @@ def addresses(project: Project) -> list[str]:
 
 def test_every_page_is_accessible_quiet_and_fits(page: Page, live_server: LiveServer) -> None:
     project = fill_project()
-    noise: list[str] = []
-    page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: noise.append(str(error)))
+    noise = listen(page)
     page.goto(live_server.url + reverse("curation:login"))
     problems = look_at(page, "sign-in")
-    page.get_by_label("Username").fill("owner")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(live_server.url + reverse("curation:project-list"))
+    sign_in(page, root=live_server.url)
     for address in addresses(project):
         answer = page.goto(live_server.url + address)
         assert answer is not None

@@ -16,19 +16,12 @@ from curation.services.pairs import record_judgement
 from curation.services.queues import take_next
 from tests.browser.test_every_page import LOOKS, look_at
 from tests.browser.test_the_whole_loop import other_than
+from tests.browser.visiting import listen, sign_in
 from tests.factories import make_project, make_task, make_trajectory, make_user, owner_access
 from tests.pairs.cast import answer_for, make_attempt, make_pairs, make_queue
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 LONG = "a line of what was seen\n" * 100
-
-
-def sign_in(page: Page, live_server: LiveServer) -> None:
-    page.goto(live_server.url + reverse("curation:login"))
-    page.get_by_label("Username").fill("owner")
-    page.get_by_label("Password").fill("a long enough password")
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(live_server.url + reverse("curation:project-list"))
 
 
 def open_pair(page: Page, live_server: LiveServer, project: Project, pair: PreferencePair) -> None:
@@ -53,7 +46,7 @@ def make_long_pair(project: Project) -> PreferencePair:
 def test_five_pairs_are_judged_by_keyboard_and_the_last_one_taken_back(page: Page, live_server: LiveServer) -> None:
     project = make_project(make_user("owner"))
     make_pairs(project, 6)
-    sign_in(page, live_server)
+    sign_in(page, root=live_server.url)
     page.goto(live_server.url + reverse("curation:pair-list", args=[project.slug]))
     page.keyboard.press("Enter")
     for key in ("1", "7", "4", "0", "2"):
@@ -86,7 +79,7 @@ def test_five_pairs_are_judged_by_keyboard_and_the_last_one_taken_back(page: Pag
 def test_rows_are_walked_by_keyboard_and_folds_open_on_both_sides(page: Page, live_server: LiveServer) -> None:
     project = make_project(make_user("owner"))
     pair = make_long_pair(project)
-    sign_in(page, live_server)
+    sign_in(page, root=live_server.url)
     open_pair(page, live_server, project, pair)
     rows = page.locator(".abreast")
     expect(rows.first).to_have_class(re.compile("now"))
@@ -110,7 +103,7 @@ def test_a_search_shows_what_it_does_without_a_reload(page: Page, live_server: L
     task = make_task(project)
     make_trajectory(project, "a", "b", task=task)
     make_trajectory(project, "a", "c", task=task, success=False)
-    sign_in(page, live_server)
+    sign_in(page, root=live_server.url)
     page.goto(live_server.url + reverse("curation:pair-list", args=[project.slug]))
     page.get_by_role("button", name="Propose pairs").dblclick()
     expect(page.get_by_text("Looking for pairs", exact=True)).to_be_visible()
@@ -130,14 +123,13 @@ def test_the_pages_of_pairs_are_accessible_quiet_and_fit(browser: Browser, live_
     held = take_next(access, make_queue(project))
     assert held is not None
     problems: list[str] = []
-    noise: list[str] = []
+    heard: list[list[str]] = []
     looks: list[Any] = LOOKS
     for width, scheme in looks:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page = context.new_page()
-        page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: noise.append(str(error)))
-        sign_in(page, live_server)
+        heard.append(listen(page))
+        sign_in(page, root=live_server.url)
         for name, args in {
             "pair-list": [],
             "pair-judge": [pair.pk],
@@ -150,4 +142,4 @@ def test_the_pages_of_pairs_are_accessible_quiet_and_fit(browser: Browser, live_
         problems += look_at(page, f"judged at {width}, {scheme}")
         context.close()
     assert not problems, "\n".join(problems)
-    assert not noise
+    assert not any(heard)

@@ -15,6 +15,7 @@ from curation.models import Project, Reservation, StepLabel, Trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, save_draft
 from tests.bench.reviewing import sign_in
+from tests.browser.visiting import listen
 from tests.factories import make_project, make_task, make_trajectory, make_user, owner_access
 from tests.trajectories.long import ERRORS, LONG_NEEDLE, LONG_STEP, NEEDLE, NEEDLE_STEP, make_long_trajectory
 
@@ -42,9 +43,7 @@ def context(browser: Browser, live_server: LiveServer, project: Project) -> Iter
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
-    noise: list[str] = []
-    page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: noise.append(str(error)))
+    noise = listen(page)
     yield page
     assert not noise
 

@@ -6,22 +6,15 @@ import re
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from pytest_django.live_server_helper import LiveServer
 
 from curation.models import Review, Trajectory
 from curation.services.queues import create_queue
+from tests.browser.visiting import sign_in
 from tests.factories import make_project, make_trajectories, make_user, owner_access
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
-
-
-def sign_in(page: Page) -> None:
-    page.goto(reverse("curation:login"))
-    page.get_by_label("Username").fill("riley")
-    page.get_by_label("Password").fill("a long enough password")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Projects")).to_be_visible()
 
 
 def test_signed_out_and_in_again_on_another_tab_goes_on_where_it_was(browser: Browser, live_server: LiveServer) -> None:
@@ -31,7 +24,7 @@ def test_signed_out_and_in_again_on_another_tab_goes_on_where_it_was(browser: Br
     context = browser.new_context(base_url=live_server.url)
     context.set_default_timeout(15_000)
     page, other = context.new_page(), context.new_page()
-    sign_in(page)
+    sign_in(page, "riley")
     page.goto(reverse("curation:queue-detail", args=[project.slug, queue.pk]))
     page.keyboard.press("Enter")
     expect(page.locator(".step.now")).to_have_count(1)
@@ -45,7 +38,7 @@ def test_signed_out_and_in_again_on_another_tab_goes_on_where_it_was(browser: Br
     page.keyboard.press("a")
     page.keyboard.press("Enter")
     expect(page.get_by_label("Comment")).to_have_value("An hour of thought.")
-    sign_in(other)
+    sign_in(other, "riley")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(rf"^(?!{re.escape(here.split('#')[0])})"))
     expect(page.get_by_text("You are signed out.")).to_have_count(0)
@@ -60,7 +53,7 @@ def test_a_reload_right_after_typing_shows_what_was_typed(browser: Browser, live
     queue = create_queue(owner_access(project), name="Q", trajectories=Trajectory.objects.filter(project=project))
     context = browser.new_context(base_url=live_server.url)
     page = context.new_page()
-    sign_in(page)
+    sign_in(page, "riley")
     page.goto(reverse("curation:queue-detail", args=[project.slug, queue.pk]))
     page.keyboard.press("Enter")
     expect(page.locator(".step.now")).to_have_count(1)

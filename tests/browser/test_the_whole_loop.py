@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.visiting import ABORTED, listen, sign_in
 from tests.serving.product import Product
 
 pytestmark = [pytest.mark.xdist_group("product"), pytest.mark.timeout(1200)]
@@ -25,21 +26,8 @@ def page(browser: Browser, running_product: Product) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=running_product.url)
     context.set_default_timeout(20_000)
     page = context.new_page()
-    noise: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        # A poll that is under way when the page is left is aborted, and htmx says so.
-        aborted = message.text.startswith(("htmx:sendAbort", "htmx:afterRequest"))
-        if message.type in ("error", "warning") and not aborted:
-            noise.append(message.text)
-
-    page.on("console", listen)
-    page.on("pageerror", lambda error: noise.append(str(error)))
-    page.goto("/sign-in/")
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(running_product.admin_password)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Projects")).to_be_visible()
+    noise = listen(page, but=ABORTED)
+    sign_in(page, "admin", password=running_product.admin_password)
     yield page
     context.close()
     assert not noise

@@ -11,19 +11,12 @@ from playwright.sync_api import Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from curation.models import Upload
+from tests.browser.visiting import sign_in
 from tests.factories import make_project, make_user
 from tests.formats.samples import TURNS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 PIECE = 8 * 2**20
-
-
-def sign_in(page: Page, live_server: LiveServer) -> None:
-    page.goto(live_server.url + reverse("curation:login"))
-    page.get_by_label("Username").fill("owner")
-    page.get_by_label("Password").fill("a long enough password")
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(live_server.url + reverse("curation:project-list"))
 
 
 def choose(page: Page, path: Path) -> None:
@@ -51,7 +44,7 @@ def test_a_file_goes_on_where_it_was_when_the_page_was_left(
             route.continue_()
 
     page.route("**/pieces/", carry)
-    sign_in(page, live_server)
+    sign_in(page, root=live_server.url)
     page.goto(live_server.url + reverse("curation:import-list", args=[project.slug]))
     choose(page, path)
     expect(page.get_by_text("The connection is lost; trying again")).to_be_visible()

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from curation.models import Judgement, PreferencePair, Project, Queue, Reservation, Review, Revision, Trajectory
 from curation.services.queues import create_queue
 from curation.services.rubrics import write_rubric
+from tests.browser.visiting import ABORTED, listen, sign_in
 from tests.factories import make_project, make_task, make_trajectory, make_user, owner_access
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
-PASSWORD = "a long enough password"
 NEXT = re.compile("^Save and next")
 
 
@@ -25,16 +25,7 @@ def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=live_server.url)
     context.set_default_timeout(15_000)
     page = context.new_page()
-    noise: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        # A draft that is on its way when the page is left is aborted, and htmx says so; it goes along as a beacon.
-        aborted = message.text.startswith(("htmx:sendAbort", "htmx:afterRequest"))
-        if message.type in ("error", "warning") and not aborted:
-            noise.append(message.text)
-
-    page.on("console", listen)
-    page.on("pageerror", lambda error: noise.append(str(error)))
+    noise = listen(page, but=ABORTED)  # a draft goes along as a beacon, too
     yield page
     context.close()
     assert not noise
@@ -56,14 +47,6 @@ def fill(project: Project) -> tuple[Queue, Queue]:
     write_rubric(access, singles, guidelines="Be fair.", criteria=[{"name": "Thrift", "levels": levels}])
     pairs = create_queue(access, name="Duels", pairs=PreferencePair.objects.filter(project=project))
     return singles, pairs
-
-
-def sign_in(page: Page, name: str) -> None:
-    page.goto(reverse("curation:login"))
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Projects")).to_be_visible()
 
 
 def test_ten_items_one_corrected_one_undone_and_five_pairs(page: Page) -> None:
