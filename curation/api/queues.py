@@ -12,12 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation import filters, pair_filters
 from curation.models import PreferencePair, Queue, Role, Rubric, Trajectory, User
 from curation.permissions import Access, access_project, get_queue
-from curation.selectors.pairs import list_pairs
+from curation.queue_filters import choose_items
 from curation.selectors.queues import list_queues
-from curation.selectors.trajectories import list_trajectories
 from curation.services.queues import create_queue, extend_queue
 from curation.services.rubrics import write_rubric
 
@@ -165,13 +163,7 @@ class QueueRubrics(APIView):
 
 def _choose(access: Access, kind: str, conditions: dict[str, str]) -> QuerySet[Trajectory] | QuerySet[PreferencePair]:
     """What fits. Raises ValidationError for conditions that do not exist."""
-    chosen: filters.TrajectoryFilter | pair_filters.PairFilter
-    if kind == Queue.Kind.PAIRWISE:
-        known = pair_filters.read_conditions(conditions)
-        chosen = pair_filters.PairFilter(conditions, queryset=list_pairs(access))
-    else:
-        known = filters.read_conditions(conditions)
-        chosen = filters.TrajectoryFilter(conditions, queryset=list_trajectories(access))
+    chosen, known = choose_items(access, kind, conditions)
     if known != conditions:
         raise serializers.ValidationError({"filter": "It holds a condition that does not exist."})
     if not chosen.is_valid():

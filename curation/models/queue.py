@@ -75,6 +75,7 @@ class Rubric(models.Model):
         return f"rubric {self.number} of queue {self.queue_id}"
 
 
+IS_A_PAIR = "This item is a pair: it is judged, not reviewed."
 OPEN = ~models.Q(free_slots=[])
 ASSIGNED = OPEN & models.Q(assignee__isnull=False)
 UNASSIGNED = OPEN & models.Q(assignee=None)
@@ -127,7 +128,7 @@ class QueueItem(models.Model):
     def get_trajectory(self) -> Trajectory:
         """Raises ValueError where the item is a pair."""
         if self.trajectory is None:
-            raise ValueError("This item is a pair: it is judged, not reviewed.")
+            raise ValueError(IS_A_PAIR)
         return self.trajectory
 
 

@@ -53,7 +53,7 @@ SELECT step.number, text.part, at, substr(words, greatest(at - 60, 1), least(at 
 FROM curation_revision, jsonb_array_elements(document->'steps') WITH ORDINALITY AS step(value, number),
     LATERAL ({_TEXTS}) AS text, strpos(lower(words), lower(%(words)s::text)) AS at
 WHERE id = %(revision)s AND at > 0 ORDER BY step.number, text.place LIMIT %(most)s
-"""  # noqa: S608 both are our own
+"""  # noqa: S608  # made of the constant above
 
 
 @dataclass(frozen=True)

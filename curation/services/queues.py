@@ -30,7 +30,6 @@ from curation.services.queue_items import add_pairs, add_trajectories
 class QueueSettings(TypedDict, total=False):
     """How a queue is worked: the fields of Queue by name, each with the model's default."""
 
-    kind: str
     conditions: dict[str, str]
     order: str
     seed: int
@@ -54,17 +53,15 @@ def create_queue(
     `reviewers` are who may take from it; none named, every reviewer of the project may. Raises ValueError for a taken
     name, for somebody who is no reviewer here, and where there is nothing to review.
     """
-    kind = Queue.Kind.SINGLE if pairs is None else Queue.Kind.PAIRWISE
+    kind, rows = (Queue.Kind.SINGLE, trajectories) if pairs is None else (Queue.Kind.PAIRWISE, pairs)
     named = _check_reviewers(access, reviewers)
     try:
         with transaction.atomic():
-            fields = {**settings, "kind": kind}
-            queue = Queue.objects.create(project=access.project, name=name, created_by=access.user, **fields)
+            queue = Queue.objects.create(
+                project=access.project, name=name, kind=kind, created_by=access.user, **settings
+            )
             queue.reviewers.set(named)
-            if pairs is not None:
-                added = add_pairs(queue, pairs)
-            else:
-                added = add_trajectories(queue, Trajectory.objects.none() if trajectories is None else trajectories)
+            added = _add(queue, Trajectory.objects.none() if rows is None else rows)
             if not added:
                 raise ValueError("Nothing fits these conditions, so there would be nothing to review.")
             record_action(access, "queue.create", queue, items=added)
@@ -92,9 +89,13 @@ def extend_queue(access: Access, queue: Queue, rows: QuerySet[Trajectory] | Quer
 
     Raises ValueError for trajectories in a queue of pairs, and the other way round.
     """
-    added = add_pairs(queue, rows) if issubclass(rows.model, PreferencePair) else add_trajectories(queue, rows)
+    added = _add(queue, rows)
     record_action(access, "queue.extend", queue, items=added)
     return added
+
+
+def _add(queue: Queue, rows: QuerySet[Trajectory] | QuerySet[PreferencePair]) -> int:
+    return add_pairs(queue, rows) if issubclass(rows.model, PreferencePair) else add_trajectories(queue, rows)
 
 
 LEASE_RAN_OUT = "The lease ran out."

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from curation.formats.cleaning import clean_text
 from curation.models import Mention, Reservation, Review, Revision, StepLabel, Trajectory
+from curation.models.queue import IS_A_PAIR
 from curation.models.review import FailureMode
 from curation.permissions import Access
 from curation.services.audit import record_action
@@ -138,7 +139,7 @@ def _lock_trajectory(reservation: Reservation) -> Trajectory:
     """
     pk = reservation.item.trajectory_id
     if pk is None:
-        raise ValueError("This item is a pair: it is judged, not reviewed.")
+        raise ValueError(IS_A_PAIR)
     return Trajectory.objects.select_for_update(no_key=True).get(pk=pk)
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from django_filters import FilterSet
 
-from curation import filters, pair_filters
-from curation.models import PreferencePair, Queue, Role, Trajectory
+from curation.models import Queue, Role
 from curation.permissions import Access, access_project, get_queue
+from curation.queue_filters import choose_items
 from curation.review_forms import QueueChangeForm, QueueForm
 from curation.selectors.bulk import list_tags
 from curation.selectors.gold import measure_accuracy
-from curation.selectors.pairs import list_pairs
 from curation.selectors.queues import (
     count_bands,
     count_progress,
@@ -27,7 +25,7 @@ from curation.selectors.queues import (
     list_queues,
     list_reviewers,
 )
-from curation.selectors.trajectories import list_models, list_trajectories
+from curation.selectors.trajectories import list_models
 from curation.services.queues import change_queue, create_queue, extend_queue, may_take
 from curation.views.filters import link_filters
 from curation.views.queue_tabs import tabs_context
@@ -45,7 +43,7 @@ def queue_create(request: HttpRequest, project: str) -> HttpResponse:
     access = access_project(request, project, Role.CURATOR)
     fields = request.POST or request.GET
     kind = Queue.Kind.PAIRWISE if fields.get("kind") == Queue.Kind.PAIRWISE else Queue.Kind.SINGLE
-    chosen, conditions = _choose(access, kind, fields)
+    chosen, conditions = choose_items(access, kind, fields)
     form = QueueForm(request.POST or None, project=access.project)
     if request.method == "POST" and chosen.is_valid() and form.is_valid():
         rows: dict[str, Any] = {"pairs" if kind == Queue.Kind.PAIRWISE else "trajectories": chosen.qs}
@@ -77,7 +75,7 @@ def queue_extend(request: HttpRequest, project: str) -> HttpResponse:
     access = access_project(request, project, Role.CURATOR)
     number = request.POST.get("into", "")
     queue = get_queue(access, int(number) if number.isdecimal() and len(number) < 19 else 0)
-    chosen, _ = _choose(access, queue.kind, request.POST)
+    chosen, _ = choose_items(access, queue.kind, request.POST)
     if chosen.is_valid():
         added = extend_queue(access, queue, chosen.qs)
         messages.success(request, f"{added:,} added; what was in it already stays as it is.")
@@ -98,6 +96,7 @@ def queue_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "bands": count_bands(queue),
         "mine": find_hold(access, queue),
         "may_take": may_take(access, queue),
+        "filled_from": _link_filter(access, queue),
         "accuracy": {one.name: one for one in measure_accuracy(queue)} if access.is_curator else {},
     }
     return render(request, "curation/queue_detail.html", context)
@@ -119,12 +118,7 @@ def queue_change(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     return render(request, "curation/queue_change.html", {"queue": queue, "form": form})
 
 
-def _choose(access: Access, kind: str, fields: Mapping[str, Any]) -> tuple[FilterSet, dict[str, str]]:
-    """The filter of that kind, and its conditions among the fields of a request."""
-    if kind == Queue.Kind.PAIRWISE:
-        conditions = pair_filters.read_conditions(fields)
-        pairs: QuerySet[PreferencePair] = list_pairs(access)
-        return pair_filters.PairFilter(conditions, queryset=pairs), conditions
-    conditions = filters.read_conditions(fields)
-    attempts: QuerySet[Trajectory] = list_trajectories(access)
-    return filters.TrajectoryFilter(conditions, queryset=attempts), conditions
+def _link_filter(access: Access, queue: Queue) -> str:
+    """The list under the conditions that the queue was filled from."""
+    page = "curation:pair-list" if queue.kind == Queue.Kind.PAIRWISE else "curation:trajectory-list"
+    return f"{reverse(page, args=[access.project.slug])}?{urlencode(queue.conditions)}"

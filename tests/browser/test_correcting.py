@@ -116,7 +116,7 @@ def test_what_was_typed_survives_a_conflict_and_goes_onto_theirs(page: Page, liv
 def test_every_state_of_the_form_is_accessible_and_fits(
     browser: Browser, live_server: LiveServer, width: int, scheme: str
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]  # its literals
     page = context.new_page()
     project, trajectory = open_project(page, live_server)
     problems: list[str] = []

@@ -63,6 +63,8 @@ def test_a_queue_keeps_the_filter_it_was_filled_from(project: Project, client: C
     client.post(reverse("curation:queue-create", args=[project.slug]), fields)
     queue = Queue.objects.get()
     assert (queue.conditions, queue.seed) == ({"outcome": "failure"}, 3)
+    page = client.get(reverse("curation:queue-detail", args=[project.slug, queue.pk])).content.decode()
+    assert reverse("curation:trajectory-list", args=[project.slug]) + "?outcome=failure" in page
 
 
 def test_a_saved_filter_fills_the_page_of_a_new_queue(project: Project, client: Client) -> None:

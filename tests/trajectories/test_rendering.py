@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
@@ -78,7 +79,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("render", RENDERERS)
 @pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_hostile_survives(render, text: str) -> None:  # type: ignore[no-untyped-def]  # any of RENDERERS
+def test_nothing_hostile_survives(render: Callable[[str], str], text: str) -> None:
     for tag, attributes in Reader(render(text)).tags:
         assert tag in HARMLESS_TAGS
         assert attributes.keys() <= {"class", "href", "rel", "target", "start"}
@@ -89,7 +90,7 @@ def test_nothing_hostile_survives(render, text: str) -> None:  # type: ignore[no
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "</textarea><img src=x onerror=alert(1)>"])
 @pytest.mark.parametrize("render", [render_message, render_output, show_as_written])
-def test_hostile_text_is_still_there_to_be_read(render, text: str) -> None:  # type: ignore[no-untyped-def]
+def test_hostile_text_is_still_there_to_be_read(render: Callable[[str], str], text: str) -> None:
     assert Reader(render(text)).words.strip() == text
 
 
