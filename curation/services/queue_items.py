@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
@@ -23,21 +23,13 @@ SELECT %s, chosen.id, chosen.rank, 0, '{{}}', false, '', now() FROM ({chosen}) A
 ORDER BY chosen.rank, chosen.id ON CONFLICT DO NOTHING
 """
 # Among equal bands the task with the fewest accepted attempts, or confirmed pairs, comes first.
-RANK_TRAJECTORIES = """
-UPDATE curation_queueitem AS item SET rank = counted.accepted
-FROM curation_trajectory AS attempt JOIN (
-    SELECT task_id, count(*) AS accepted FROM curation_trajectory
-    WHERE project_id = %(project)s AND status = 'accepted' GROUP BY task_id
-) AS counted ON counted.task_id = attempt.task_id
-WHERE attempt.id = item.trajectory_id AND item.queue_id = %(queue)s AND item.rank <> counted.accepted
-"""
-RANK_PAIRS = """
-UPDATE curation_queueitem AS item SET rank = counted.confirmed
-FROM curation_preferencepair AS pair JOIN (
-    SELECT task_id, count(*) AS confirmed FROM curation_preferencepair
-    WHERE project_id = %(project)s AND status = 'confirmed' GROUP BY task_id
-) AS counted ON counted.task_id = pair.task_id
-WHERE pair.id = item.pair_id AND item.queue_id = %(queue)s AND item.rank <> counted.confirmed
+RANK = """
+UPDATE curation_queueitem AS item SET rank = counted.settled
+FROM {table} AS subject JOIN (
+    SELECT task_id, count(*) AS settled FROM {table}
+    WHERE project_id = %(project)s AND status = '{settled}' GROUP BY task_id
+) AS counted ON counted.task_id = subject.task_id
+WHERE subject.id = item.{column} AND item.queue_id = %(queue)s AND item.rank <> counted.settled
 """
 # What is being taken or submitted at this moment is passed over, so that nobody waits for anybody here.
 FOLLOW = """
@@ -55,17 +47,15 @@ FROM (
 ) AS fresh
 WHERE item.id = fresh.id AND item.rank <> fresh.rank
 """
+ATTEMPTS = {"table": "curation_trajectory", "column": "trajectory_id", "settled": "accepted"}
+PAIRS = {"table": "curation_preferencepair", "column": "pair_id", "settled": "confirmed"}
 # In a queue by disagreement, an item with a dispute, and a slot left for one who may end it, comes before all others.
 FOLLOW_STATUSES = FOLLOW.format(
-    table="curation_trajectory",
-    column="trajectory_id",
-    settled="accepted",
+    **ATTEMPTS,
     dispute="CASE subject.status WHEN 'disputed' THEN -1 ELSE 0 END",
 )
 FOLLOW_PAIRS = FOLLOW.format(
-    table="curation_preferencepair",
-    column="pair_id",
-    settled="confirmed",
+    **PAIRS,
     dispute="-(SELECT count(DISTINCT answer) FROM curation_judgement AS given WHERE given.pair_id = subject.id)",
 )
 WAITING_TASKS = """
@@ -85,7 +75,7 @@ def add_trajectories(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
     """
     if queue.kind != Queue.Kind.SINGLE:
         raise ValueError(f"{queue.name} is a queue of pairs.")
-    return _fill(queue, trajectories, _rank_trajectories(queue), column="trajectory_id", follow=RANK_TRAJECTORIES)
+    return _fill(queue, trajectories, _rank_trajectories(queue), ATTEMPTS)
 
 
 def add_pairs(queue: Queue, pairs: QuerySet[PreferencePair]) -> int:
@@ -95,7 +85,7 @@ def add_pairs(queue: Queue, pairs: QuerySet[PreferencePair]) -> int:
     """
     if queue.kind != Queue.Kind.PAIRWISE:
         raise ValueError(f"{queue.name} is a queue of trajectories.")
-    return _fill(queue, pairs, _rank_pairs(queue), column="pair_id", follow=RANK_PAIRS)
+    return _fill(queue, pairs, _rank_pairs(queue), PAIRS)
 
 
 def follow_statuses(task_ids: Sequence[int]) -> None:
@@ -120,14 +110,14 @@ def follow_all_statuses(project: Project, *, beat: Callable[[], None]) -> None:
         follow_statuses(tasks[first : first + TASKS_AT_ONCE])
 
 
-def _fill(queue: Queue, rows: QuerySet[Any], rank: Any, *, column: str, follow: str) -> int:
+def _fill(queue: Queue, rows: QuerySet[Any], rank: Any, names: Mapping[str, str]) -> int:
     chosen = rows.filter(project_id=queue.project_id).order_by().annotate(queue_rank=rank)
     statement, parameters = chosen.values_list("pk", "queue_rank").query.sql_with_params()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(FILL.format(column=column, chosen=statement), [queue.pk, *parameters])
+        cursor.execute(FILL.format(column=names["column"], chosen=statement), [queue.pk, *parameters])
         added: int = cursor.rowcount
         if queue.order == Queue.Order.DEFICIT:
-            cursor.execute(follow, {"project": queue.project_id, "queue": queue.pk})
+            cursor.execute(RANK.format(**names), {"project": queue.project_id, "queue": queue.pk})
         if added >= MANY:
             cursor.execute("ANALYZE curation_queueitem")
     return added
