@@ -215,11 +215,14 @@ def hold_again(access: Access, reservation: Reservation) -> bool:
 
 
 def tell_who_has_it(reservation: Reservation) -> str:
-    """Why an answer to an item did not count, for the one who gave it."""
-    others = Reservation.objects.filter(
-        item_id=reservation.item_id, state__in=[Reservation.State.HELD, Reservation.State.DONE]
-    ).exclude(reviewer_id=reservation.reviewer_id)
-    holder = others.select_related("reviewer").order_by("-id").first()
+    """Why an answer to an item did not count, for whoever gave it: who has its slot now, else how the hold ended."""
+    taken = Reservation.objects.filter(
+        item_id=reservation.item_id,
+        slot=reservation.slot,
+        slot__isnull=False,  # gold items have none: there, nobody takes anything from anybody
+        state__in=[Reservation.State.HELD, Reservation.State.DONE],
+    )
+    holder = taken.exclude(reviewer_id=reservation.reviewer_id).select_related("reviewer").first()
     if holder is None:
         why = reservation.reason or "Your hold on this item ended."
         return f"You no longer hold this item. {why} Your answer is kept as a draft."

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from curation.models import Reservation, Review, Trajectory
 from curation.permissions import Access
-from curation.services.queues import create_queue, take_next
+from curation.services.queues import create_queue, release_item, take_next
 from curation.services.reviews import Answer, LeaseLost, save_draft, submit_review, undo_review
 from tests.factories import make_member, make_project, make_trajectory, owner_access
 
@@ -145,3 +145,15 @@ def test_a_wrong_step_says_what_went_wrong_there() -> None:
     review = submit_review(person, reservation, answer)
     assert {label.step_id: label.failure_mode for label in review.step_labels.all()} == {3: "loop", 4: ""}
     assert review.seconds < 60  # no longer than the item was held
+
+
+def test_whoever_lost_an_item_is_told_of_who_took_it_and_not_of_who_reviewed_it_beside_them() -> None:
+    trajectory, person, reservation = hold(wanted=2)
+    beside = make_member(trajectory.project)
+    theirs = take_next(beside, reservation.item.queue)
+    assert theirs is not None
+    submit_review(beside, theirs, Answer(verdict="accept"))
+    release_item(owner_access(trajectory.project), reservation)
+    with pytest.raises(LeaseLost, match="Released by") as lost:
+        submit_review(person, reservation, Answer(verdict="reject"))
+    assert beside.user.username not in str(lost.value)
