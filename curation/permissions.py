@@ -162,6 +162,22 @@ def get_reservation(access: Access, pk: int) -> Reservation:
     return _get(reservations.select_related("item__queue__rubric"), pk, "reservation")
 
 
+def get_own_reservation(access: Access, pk: int) -> Reservation:
+    """One of the caller's: nobody answers on somebody else's hold."""
+    reservation = get_reservation(access, pk)
+    if reservation.reviewer_id != access.user.pk:
+        raise Http404("This item is somebody else's.")
+    return reservation
+
+
+def get_own_pair(access: Access, pk: int) -> Reservation:
+    """The caller's reservation of an item that is a pair."""
+    reservation = get_own_reservation(access, pk)
+    if reservation.item.pair_id is None:
+        raise Http404("No pair of yours is reserved under this number.")
+    return reservation
+
+
 def get_pair(access: Access, pk: int) -> PreferencePair:
     """Its documents are read when they are asked for: pages read the steps they show."""
     pairs = PreferencePair.objects.filter(project=access.project)

@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import URLPattern, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,8 +16,8 @@ from curation.api.pairs import PairSerializer
 from curation.api.problems import Conflict
 from curation.formats.document import Document
 from curation.formats.messages import document_to_messages
-from curation.models import Judgement, PreferencePair, Reservation, Role
-from curation.permissions import Access, access_project, get_pair, get_queue, get_reservation
+from curation.models import Judgement, PreferencePair, Role
+from curation.permissions import Access, access_project, get_own_pair, get_pair, get_queue
 from curation.selectors.pairs import (
     find_judgement,
     find_last_judgement,
@@ -32,7 +32,7 @@ from curation.services.pairs import (
     PairAnswer,
     choose_sides,
     decide_pair,
-    record_judgement,
+    judge_pair,
     withdraw_judgement,
 )
 from curation.services.reviews import LeaseLost
@@ -124,7 +124,7 @@ class PairJudgement(APIView):
         access = access_project(request, project, Role.REVIEWER)
         pair = get_pair(access, pk)
         try:
-            record_judgement(access, pair, _read_answer(request))
+            judge_pair(access, pair, _read_answer(request))
         except ValueError as error:
             raise serializers.ValidationError({"judgement": str(error)}) from error
         return _answer_with(access, pk)
@@ -177,7 +177,7 @@ class ReservationJudgement(APIView):
     def post(self, request: Request, project: str, pk: int) -> Response:
         """Judge the pair that the caller holds; sent twice, it counts once."""
         access = access_project(request, project, Role.REVIEWER)
-        reservation = _own_pair(access, pk)
+        reservation = get_own_pair(access, pk)
         try:
             judgement = submit_judgement(access, reservation, _read_answer(request))
         except LeaseLost as error:
@@ -212,13 +212,6 @@ def _take_back(access: Access, judgement: Judgement | None) -> Response:
     except ValueError as error:
         raise Conflict(str(error)) from error
     return Response({"pair": judgement.pair_id, "reservation": reservation and reservation.pk})
-
-
-def _own_pair(access: Access, pk: int) -> Reservation:
-    reservation = get_reservation(access, pk)
-    if reservation.reviewer_id != access.user.pk or reservation.item.pair_id is None:
-        raise NotFound("No pair of yours is reserved under this number.")
-    return reservation
 
 
 def _show_pair(access: Access, pair: PreferencePair) -> dict[str, Any]:

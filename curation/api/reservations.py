@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import URLPattern, path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from curation.api.problems import Conflict
 from curation.models import Reservation, Review, Role, StepLabel
 from curation.models.review import FailureMode
-from curation.permissions import Access, access_project, get_queue, get_reservation
+from curation.permissions import access_project, get_own_reservation, get_queue, get_reservation
 from curation.selectors.queues import find_last_review
 from curation.services.queues import defer_item, release_item, skip_item, take_next
 from curation.services.reviews import Answer, LeaseLost, RevisionMoved, submit_review, undo_review
@@ -123,7 +123,7 @@ class ReservationReview(APIView):
     def post(self, request: Request, project: str, pk: int) -> Response:
         """Submit the review of an item that the caller holds; sent twice, it counts once."""
         access = access_project(request, project, Role.REVIEWER)
-        reservation = _own_reservation(access, pk)
+        reservation = get_own_reservation(access, pk)
         form = AnswerSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         fields = dict(form.validated_data)
@@ -142,7 +142,7 @@ class ReservationReview(APIView):
 class ReservationSkip(APIView):
     @extend_schema(request=ReasonSerializer, responses={204: None})
     def post(self, request: Request, project: str, pk: int) -> Response:
-        reservation = _own_reservation(access_project(request, project, Role.REVIEWER), pk)
+        reservation = get_own_reservation(access_project(request, project, Role.REVIEWER), pk)
         form = ReasonSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         if not skip_item(reservation, reason=form.validated_data["reason"]):
@@ -154,7 +154,7 @@ class ReservationDefer(APIView):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request, project: str, pk: int) -> Response:
         """Put an item off: the caller gets it again after all others."""
-        if not defer_item(_own_reservation(access_project(request, project, Role.REVIEWER), pk)):
+        if not defer_item(get_own_reservation(access_project(request, project, Role.REVIEWER), pk)):
             raise Conflict("You no longer hold this item.")
         return Response(status=204)
 
@@ -169,13 +169,6 @@ class ReservationRelease(APIView):
         if not release_item(access, reservation):
             raise Conflict("Nobody holds this item any more.")
         return Response(status=204)
-
-
-def _own_reservation(access: Access, pk: int) -> Reservation:
-    reservation = get_reservation(access, pk)
-    if reservation.reviewer_id != access.user.pk:
-        raise NotFound("This item is somebody else's.")
-    return reservation
 
 
 routes: list[URLPattern] = [

@@ -74,23 +74,12 @@ def choose_sides(access: Access, pair: PreferencePair) -> Sides:
     return Sides(low, high) if lot else Sides(high, low)
 
 
-def judge_pair(
-    access: Access,
-    pair: PreferencePair,
-    *,
-    answer: str,
-    left_id: int,
-    right_id: int,
-    reason: str = "",
-    seconds: int = 0,
-) -> Judgement:
+def judge_pair(access: Access, pair: PreferencePair, given: PairAnswer) -> Judgement:
     """Record the caller's judgement, or change it, and settle the pair by all judgements so far.
 
-    `left_id` and `right_id` are the pair's revisions as they were shown. Raises ValueError for an unknown answer or
-    for sides that are not this pair's.
+    Raises ValueError for an unknown answer or for sides that are not this pair's.
     """
     access.require(Role.REVIEWER)
-    given = PairAnswer(answer, left_id, right_id, reason, seconds)
     return record_judgement(access, pair, given)
 
 

@@ -17,7 +17,7 @@ from curation.models import Reservation, Trajectory
 from curation.permissions import (
     Access,
     access_project,
-    get_reservation,
+    get_own_reservation,
     get_revision,
     get_trajectory,
     require_correction,
@@ -198,7 +198,7 @@ def _find_reservation(access: Access, trajectory: Trajectory, wanted: str) -> Re
     """The caller's own hold on this trajectory, where the page was opened from one."""
     if not (wanted.isdecimal() and len(wanted) < 16):
         return None
-    reservation = get_reservation(access, int(wanted))
-    if reservation.reviewer_id != access.user.pk or reservation.item.trajectory_id != trajectory.pk:
+    reservation = get_own_reservation(access, int(wanted))
+    if reservation.item.trajectory_id != trajectory.pk:
         raise Http404("You do not hold this trajectory.")
     return reservation

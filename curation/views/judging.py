@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from curation.forms import first_error
 from curation.models import Judgement, PreferencePair, Queue, Reservation, Revision, Role
 from curation.pair_forms import JudgementForm
-from curation.permissions import Access, access_project, get_pair, get_queue, get_reservation
+from curation.permissions import Access, access_project, get_own_pair, get_pair, get_queue
 from curation.selectors.disagreements import find_next_disagreement
 from curation.selectors.pair_steps import PairRows, read_rows, read_shared
 from curation.selectors.pairs import (
@@ -67,7 +66,7 @@ def pair_judge(request: HttpRequest, project: str, pk: int) -> HttpResponse:
             if "decide" in request.POST:
                 decide_pair(access, pair, given)
             else:
-                judge_pair(access, pair, **asdict(given))
+                judge_pair(access, pair, given)
         except ValueError as error:
             messages.error(request, str(error))
         else:
@@ -141,7 +140,7 @@ def pair_undo(request: HttpRequest, project: str) -> HttpResponse:
 def queue_judge(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """GET shows the pair that one holds; POST submits the answer and goes on to the next item."""
     access = access_project(request, project, Role.REVIEWER)
-    reservation = _own_pair(access, pk)
+    reservation = get_own_pair(access, pk)
     queue, pair = reservation.item.queue, get_pair(access, reservation.item.pair_id or 0)
     if request.method == "POST":
         try:
@@ -170,7 +169,7 @@ def queue_judge(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def queue_judge_draft(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """Keeps what was typed, and the lease with it."""
     access = access_project(request, project, Role.REVIEWER)
-    reservation = _own_pair(access, pk)
+    reservation = get_own_pair(access, pk)
     _keep_draft(request, reservation.item.pair_id or 0, request.POST.dict())
     held = renew_lease(reservation)
     reservation.refresh_from_db(fields=["expires_at"])
@@ -202,14 +201,6 @@ def _undo(request: HttpRequest, access: Access, queue: Queue | None) -> HttpResp
     if reservation is not None:
         return redirect("curation:queue-judge", slug, reservation.pk)
     return redirect("curation:pair-judge", slug, pk)
-
-
-def _own_pair(access: Access, pk: int) -> Reservation:
-    """The caller's reservation of a pair."""
-    reservation = get_reservation(access, pk)
-    if reservation.reviewer_id != access.user.pk or reservation.item.pair_id is None:
-        raise Http404("No pair of yours is reserved under this number.")
-    return reservation
 
 
 def _go_to_next(request: HttpRequest, access: Access, queue: Queue) -> HttpResponse:

@@ -18,7 +18,7 @@ from curation.models.review import FailureMode
 from curation.permissions import (
     Access,
     access_project,
-    get_reservation,
+    get_own_reservation,
     get_revision,
     get_trajectory,
     may_see_outcome,
@@ -199,9 +199,9 @@ def _review_context(access: Access, revision: Revision, wanted: str) -> dict[str
     """What a reviewer's page needs besides: `wanted` is their hold on the trajectory, empty outside a review."""
     if not wanted:
         return {"reviewing": "", "blind": False}
-    reservation = get_reservation(access, read_number(wanted, default=0))
-    if reservation.reviewer_id != access.user.pk or reservation.item.trajectory_id != revision.trajectory_id:
-        raise Http404("This item is somebody else's.")
+    reservation = get_own_reservation(access, read_number(wanted, default=0))
+    if reservation.item.trajectory_id != revision.trajectory_id:
+        raise Http404("This item holds another trajectory.")
     draft = read_draft(reservation, revision)
     return {
         "reviewing": reservation.pk,

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,7 +16,7 @@ from curation.difficulty import ANCHORS
 from curation.forms import first_error
 from curation.models import Queue, Reservation, Role
 from curation.models.review import FailureMode
-from curation.permissions import Access, access_project, get_queue, get_reservation, get_revision
+from curation.permissions import Access, access_project, get_own_reservation, get_queue, get_reservation, get_revision
 from curation.review_forms import AnswerForm
 from curation.selectors.drafts import read_draft
 from curation.selectors.queues import count_progress, find_last_review
@@ -43,7 +43,7 @@ def queue_next(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """GET shows the item that one holds. POST submits the answer and shows the next item: one request with htmx."""
     access = access_project(request, project, Role.REVIEWER)
-    reservation = _own_reservation(access, pk)
+    reservation = get_own_reservation(access, pk)
     queue = reservation.item.queue
     if request.method == "POST":
         form = AnswerForm(request.POST)
@@ -63,7 +63,7 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
             return _leave(request, reverse("curation:queue-detail", args=[project, queue.pk]))
         except RevisionMoved as error:
             messages.warning(request, str(error))
-            reservation = _own_reservation(access, pk)
+            reservation = get_own_reservation(access, pk)
         except ValueError as error:
             messages.error(request, str(error))
         else:
@@ -79,7 +79,7 @@ def queue_review(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def review_draft(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """Keeps what was typed, and the lease with it."""
     access = access_project(request, project, Role.REVIEWER)
-    reservation = _own_reservation(access, pk)
+    reservation = get_own_reservation(access, pk)
     form = AnswerForm(request.POST)
     try:
         if not form.is_valid():
@@ -98,7 +98,7 @@ def review_draft(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 @require_POST
 def review_skip(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     access = access_project(request, project, Role.REVIEWER)
-    reservation = _own_reservation(access, pk)
+    reservation = get_own_reservation(access, pk)
     try:
         skip_item(reservation, reason=request.POST.get("reason", ""))
     except ValueError as error:
@@ -111,7 +111,7 @@ def review_skip(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def review_defer(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """Puts an item off; what was typed stays as a draft."""
     access = access_project(request, project, Role.REVIEWER)
-    reservation = _own_reservation(access, pk)
+    reservation = get_own_reservation(access, pk)
     if not defer_item(reservation):
         messages.warning(request, "You no longer hold this item.")
     return _go_to_next(request, access, reservation.item.queue)
@@ -179,13 +179,6 @@ def _show(request: HttpRequest, access: Access, reservation: Reservation) -> Htt
         return render(request, "curation/queue_review.html", context)
     address = reverse("curation:queue-review", args=[access.project.slug, reservation.pk])
     return push_url(render(request, "curation/queue_review.html#work", context), address)
-
-
-def _own_reservation(access: Access, pk: int) -> Reservation:
-    reservation = get_reservation(access, pk)
-    if reservation.reviewer_id != access.user.pk:
-        raise Http404("This item is somebody else's.")
-    return reservation
 
 
 def _go_to_next(request: HttpRequest, access: Access, queue: Queue) -> HttpResponse:

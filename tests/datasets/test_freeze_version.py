@@ -24,7 +24,7 @@ from curation.models import (
 from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
 from curation.services.jobs import claim_job, sweep_jobs
 from curation.services.pair_proposals import propose_pairs
-from curation.services.pairs import judge_pair
+from curation.services.pairs import PairAnswer, judge_pair
 from tests.datasets.cast import make_pool, make_task_with_text, read_rows
 from tests.factories import make_document, make_member, make_project, make_trajectory, make_user, owner_access
 
@@ -221,7 +221,7 @@ def test_confirmed_pairs_become_prompt_chosen_and_rejected() -> None:
     propose_pairs(access)
     strong, weak, _ = PreferencePair.objects.order_by("pk")
     for pair, answer in ((strong, "left-much-better"), (weak, "left-slightly-better")):
-        judge_pair(access, pair, answer=answer, left_id=pair.chosen_id, right_id=pair.rejected_id)
+        judge_pair(access, pair, PairAnswer(answer, pair.chosen_id, pair.rejected_id))
     version = freeze(project, kind="dpo", minimum_strength=2, held_out=0)
     (row,) = read_rows(version, "train")
     assert version.left_out == {"not judged yet": 1, "weaker than asked for": 1}
@@ -245,7 +245,7 @@ def test_no_attempt_is_in_more_pairs_than_the_recipe_allows() -> None:
         make_trajectory(project, "look", f"drop {number}", task=task, success=False)
     propose_pairs(access)
     for pair in PreferencePair.objects.all():
-        judge_pair(access, pair, answer="left-better", left_id=pair.chosen_id, right_id=pair.rejected_id)
+        judge_pair(access, pair, PairAnswer("left-better", pair.chosen_id, pair.rejected_id))
     version = freeze(project, kind="dpo", most_per_episode=2, held_out=0)
     assert (version.rows.count(), version.left_out) == (2, {"more than 2 of one attempt": 1})
 

@@ -13,7 +13,7 @@ import pytest
 from curation.models import DatasetVersion, PreferencePair, Project, Review, StepLabel, Trajectory
 from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
 from curation.services.pair_proposals import propose_pairs
-from curation.services.pairs import judge_pair
+from curation.services.pairs import PairAnswer, judge_pair
 from tests.datasets.cast import make_task_with_text
 from tests.factories import make_project, make_trajectory, make_user, owner_access
 
@@ -95,7 +95,7 @@ def test_the_dpo_trainer_takes_the_export(project: Project, tmp_path: Path) -> N
     access = owner_access(project)
     propose_pairs(access)
     for pair in PreferencePair.objects.all():
-        judge_pair(access, pair, answer="left-better", left_id=pair.chosen_id, right_id=pair.rejected_id)
+        judge_pair(access, pair, PairAnswer("left-better", pair.chosen_id, pair.rejected_id))
     told = train("dpo", freeze(project, kind="dpo"), tmp_path)
     assert "rows 4" in told
     assert "steps 2" in told

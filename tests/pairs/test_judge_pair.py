@@ -10,7 +10,7 @@ from curation.models import AuditEntry, Judgement, PreferencePair, Project, Role
 from curation.permissions import Access
 from curation.selectors.pairs import find_next_pair
 from curation.services.pair_proposals import propose_pairs
-from curation.services.pairs import choose_sides, judge_pair
+from curation.services.pairs import PairAnswer, choose_sides, judge_pair
 from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ def make_pair(project: Project, *, band: int | None = None) -> PreferencePair:
 def judge(access: Access, pair: PreferencePair, answer: str, *, swapped: bool = False) -> PreferencePair:
     """Judge with the older revision, which is the proposed winner, on the left; `swapped`: on the right."""
     sides = sorted([pair.chosen_id, pair.rejected_id], reverse=swapped)
-    judge_pair(access, pair, answer=answer, left_id=sides[0], right_id=sides[1])
+    judge_pair(access, pair, PairAnswer(answer, sides[0], sides[1]))
     return PreferencePair.objects.get(pk=pair.pk)
 
 
@@ -88,9 +88,9 @@ def test_sides_of_another_pair_are_refused_and_nothing_changes() -> None:
     project = make_project()
     pair, other = make_pair(project), make_pair(project)
     with pytest.raises(ValueError, match="not the two sides"):
-        judge_pair(make_member(project), pair, answer="tie", left_id=pair.chosen_id, right_id=other.rejected_id)
+        judge_pair(make_member(project), pair, PairAnswer("tie", pair.chosen_id, other.rejected_id))
     with pytest.raises(ValueError, match="Choose an answer"):
-        judge_pair(make_member(project), pair, answer="", left_id=pair.chosen_id, right_id=pair.rejected_id)
+        judge_pair(make_member(project), pair, PairAnswer("", pair.chosen_id, pair.rejected_id))
     assert PreferencePair.objects.get(pk=pair.pk).status == "proposed"
 
 

@@ -101,7 +101,7 @@ def test_who_met_a_pair_as_gold_judges_it_from_the_list_too(scene: Scene) -> Non
     scene.answer(scene.queues[0], scene.loser)
     assert scene.result()[0] == "proposed"
     given = answer_for(scene.person, scene.pair, winner=scene.winner)
-    judge_pair(scene.person, scene.pair, answer=given.answer, left_id=given.left_id, right_id=given.right_id)
+    judge_pair(scene.person, scene.pair, given)
     assert scene.result() == ("confirmed", scene.winner)
     assert Judgement.objects.filter(item__gold=True).count() == 1
 
@@ -110,7 +110,7 @@ def test_the_list_changes_the_judgement_that_counts(scene: Scene) -> None:
     for queue in scene.queues:
         scene.answer(queue, scene.winner)
     given = answer_for(scene.person, scene.pair, winner=scene.loser)
-    judge_pair(scene.person, scene.pair, answer=given.answer, left_id=given.left_id, right_id=given.right_id)
+    judge_pair(scene.person, scene.pair, given)
     assert scene.result() == ("confirmed", scene.loser)
     assert Judgement.objects.count() == 2
 

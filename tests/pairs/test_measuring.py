@@ -13,7 +13,7 @@ from curation.revisions import PairError, measure_pair, split_pair_messages
 from curation.selectors.pairs import measure_length_bias
 from curation.services.datasets import create_dataset, create_version, freeze_version
 from curation.services.pair_proposals import propose_pairs
-from curation.services.pairs import choose_sides, decide_pair, judge_pair
+from curation.services.pairs import PairAnswer, choose_sides, decide_pair, judge_pair
 from tests.datasets.cast import read_rows
 from tests.factories import make_document, make_member, make_project, make_task, make_trajectory, owner_access
 from tests.imports.files import as_lines, import_content
@@ -159,6 +159,6 @@ def test_a_judgement_given_twice_swaps_nothing_twice() -> None:
     sides = choose_sides(access, pair)
     answer = "left-better" if sides.left_id == winner else "right-better"
     for _ in range(2):
-        judge_pair(access, pair, answer=answer, left_id=sides.left_id, right_id=sides.right_id)
+        judge_pair(access, pair, PairAnswer(answer, sides.left_id, sides.right_id))
         pair.refresh_from_db()
         assert (pair.chosen_id, pair.swapped) == (winner, True)

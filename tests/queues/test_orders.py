@@ -215,7 +215,7 @@ def test_pairs_that_people_answer_differently_come_first_once_they_do(project: P
     last = made[-1][0]
     for answer in ("left-better", "tie"):
         person = make_member(project)
-        judge_pair(person, last, answer=answer, left_id=last.chosen_id, right_id=last.rejected_id)
+        judge_pair(person, last, PairAnswer(answer, last.chosen_id, last.rejected_id))
         last.refresh_from_db()
     assert queue.items.get(pair=last).rank == -2
     held = take_next(make_member(project), queue)

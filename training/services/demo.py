@@ -21,7 +21,7 @@ from curation.services.datasets import create_dataset, create_version, freeze_ve
 from curation.services.import_runs import run_import
 from curation.services.imports import ImportOptions, create_import
 from curation.services.pair_proposals import propose_pairs
-from curation.services.pairs import choose_sides, judge_pair
+from curation.services.pairs import PairAnswer, choose_sides, judge_pair
 from curation.services.projects import create_project, save_member
 from curation.services.queues import create_queue, take_next
 from curation.services.reviews import Answer, submit_review
@@ -114,14 +114,9 @@ def _judge_by_script(script: Access, newcomers: set[int]) -> None:
     for pair in proposed.order_by("task_id", "pk").distinct("task_id"):
         sides = choose_sides(script, pair)
         left_is_chosen = sides.left_id == pair.chosen_id
-        judge_pair(
-            script,
-            pair,
-            answer=Judgement.Answer.LEFT_BETTER if left_is_chosen else Judgement.Answer.RIGHT_BETTER,
-            left_id=sides.left_id,
-            right_id=sides.right_id,
-            reason="Decided by a script: by the environment's check one did the mission, and the other did not.",
-        )
+        answer = Judgement.Answer.LEFT_BETTER if left_is_chosen else Judgement.Answer.RIGHT_BETTER
+        reason = "Decided by a script: by the environment's check one did the mission, and the other did not."
+        judge_pair(script, pair, PairAnswer(answer, sides.left_id, sides.right_id, reason))
 
 
 def _freeze_datasets(access: Access) -> None:
