@@ -6,12 +6,28 @@ from celery import shared_task
 from celery.contrib.django.task import DjangoTask
 
 from curation.filters import choose_trajectories
-from curation.services import bulk_runs, datasets, import_runs, pair_proposals, uploads
+from curation.models import Import
+from curation.services import bulk_runs, datasets, import_runs, indexing, pair_proposals, uploads
 
 
 @shared_task(base=DjangoTask)
 def run_import(pk: int) -> None:
     import_runs.run_import(pk)
+    for project in Import.objects.filter(pk=pk).values_list("project_id", flat=True):
+        index_project.delay_on_commit(project)
+
+
+@shared_task(base=DjangoTask)
+def index_project(project: int) -> None:
+    """Index what is left in a project, unless a job that has not ended sees to it."""
+    job = indexing.queue_indexing(project)
+    if job is not None:
+        indexing.run_indexing(job.pk)
+
+
+@shared_task(base=DjangoTask)
+def run_indexing(pk: int) -> None:
+    indexing.run_indexing(pk)
 
 
 @shared_task(base=DjangoTask)

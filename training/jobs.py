@@ -5,8 +5,9 @@ from __future__ import annotations
 from celery import current_app, shared_task
 from celery.contrib.django.task import DjangoTask
 
-from curation.models import BulkAction, DatasetVersion, Import, PairSearch
+from curation.models import BulkAction, DatasetVersion, Import, Indexing, PairSearch
 from curation.services.import_files import clear_files
+from curation.services.indexing import queue_forgotten
 from curation.services.jobs import sweep_jobs as sweep
 from curation.services.uploads import clear_uploads, find_stalled_fetches
 from training.models import Evaluation, Run
@@ -18,6 +19,7 @@ SWEPT = (
     (BulkAction, "curation.jobs.run_bulk_action"),
     (DatasetVersion, "curation.jobs.freeze_version"),
     (PairSearch, "curation.jobs.search_pairs"),
+    (Indexing, "curation.jobs.run_indexing"),
     (Run, "training.jobs.supervise_run"),
     (Evaluation, "training.jobs.supervise_evaluation"),
 )
@@ -39,6 +41,8 @@ def sweep_jobs() -> None:
     for model, task in SWEPT:
         for pk in sweep(model):
             current_app.send_task(task, [pk])
+    for pk in queue_forgotten():
+        current_app.send_task("curation.jobs.run_indexing", [pk])
     for pk in find_stalled_fetches():
         current_app.send_task("curation.jobs.fetch_upload", [pk])
     clear_uploads()
