@@ -25,14 +25,14 @@ _OBSERVATION = re.compile(r"\s*Observation(?: \d+)?:")
 _ERROR = re.compile(
     r"""
     (?:\s*+Observation(?:\ \d+)?:)? [\s\[(<*]*+
-    (?: errors?\b[^:\n]{0,60}(?::|$)                            # Error: flight not available; ERROR executing f: ...
+    (?: errors?\b(?:[^:\n]{0,60}:|\W*$)                          # Error: flight not available; ERROR executing f: ...
       | traceback\ \(most\ recent\ call\ last\)
       | \w*(?:Error|Exception)\b[^\n]{0,3}:                     # ValueError: ...
       | tool_use_error>                                         # Claude Code
       | (?:/(?:usr/)?bin/)?(?:ba|da|z)?sh:\ | fatal:\           # bash: ponyc: command not found
       | exit\ code:?\ [1-9]                                     # Claude Code and Codex
       | returncode>-?[1-9]                                      # mini-swe-agent
-      | \{\s*"error"\s*:\s*(?!null|""|false|\{\})
+      | \{\s*"error"\s*+:\s*+(?!null|""|false|\{\})
       | \{\s*"status"\s*:\s*"error"
       | your\ proposed\ edit\ has\ introduced\ new\ syntax\ error   # SWE-agent
       | [^\n]{0,200}\ generated\ an\ exception:                 # FireAct
