@@ -165,12 +165,11 @@ def _compile_schema(parameters: Any) -> Any:
     """The validator of a schema; None where it is invalid, or too large to be used."""
     token = _budget.set(_Budget())
     try:
-        validator, flaw = _prepare(parameters)
+        return _prepare(parameters)[0]
     except Exception:  # a schema can make the library raise almost anything
         return None
     finally:
         _budget.reset(token)
-    return None if flaw else validator
 
 
 def _tell_unknown(name: str, known: list[str]) -> str:
@@ -205,11 +204,11 @@ def _check_schema(name: str, arguments: dict[str, Any], parameters: Any) -> Call
 
 
 def _prepare(parameters: Any) -> tuple[Any, ValidationError | None]:
-    """The validator of a schema, and what is wrong with the schema itself. Spends the budget; may raise anything."""
+    """The validator of a schema, or what is wrong with the schema itself. Spends the budget; may raise anything."""
     draft = _bounded(_draft_of(parameters))
     schema = _copy(parameters, [_MAX_NODES], level=0)
     flaw = next(draft(draft.META_SCHEMA, registry=SPECIFICATIONS).iter_errors(schema), None)
-    return draft(schema, registry=SPECIFICATIONS), flaw
+    return (draft(schema, registry=SPECIFICATIONS) if flaw is None else None), flaw
 
 
 def _name_of(tool: Any) -> str:
