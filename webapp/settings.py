@@ -80,6 +80,8 @@ DATABASES = {
         conn_health_checks=True,
     )
 }
+# A statement that a connection has run a few times is prepared: planning them all took as long as running them.
+DATABASES["default"].setdefault("OPTIONS", {}).update({"server_side_binding": True, "prepare_threshold": 10})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "curation.User"

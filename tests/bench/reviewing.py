@@ -45,7 +45,7 @@ SELECT %(project)s, first.id + n %% %(tasks)s, 'strong-model', 'bench', n %% 2 =
 FROM generate_series(1, %(items)s) AS n, (SELECT min(id) AS id FROM curation_task WHERE project_id = %(project)s) first;
 INSERT INTO curation_revision (trajectory_id, number, document, reason, created_at)
 SELECT id, 0, %(document)s::jsonb, '', now() FROM curation_trajectory WHERE project_id = %(project)s;
-ANALYZE;
+ANALYZE
 """
 
 
@@ -79,7 +79,8 @@ def fill_project() -> Project:
     project = make_project(make_user("lead"))
     document = json.dumps(make_document(*[f"look at thing {number}" for number in range(12)]))
     with connection.cursor() as cursor:
-        cursor.execute(FILL, {"project": project.pk, "tasks": TASKS, "items": ITEMS, "document": document})
+        for statement in FILL.split(";\n"):
+            cursor.execute(statement, {"project": project.pk, "tasks": TASKS, "items": ITEMS, "document": document})
     return project
 
 
