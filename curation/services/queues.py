@@ -143,6 +143,7 @@ WHERE item.queue_id = %(queue)s AND item.gold
       WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state <> 'released')
 ORDER BY md5(item.id || ':' || %(reviewer)s)
 """
+MAY_TAKE = "SELECT coalesce(bool_or(user_id = %s), true) FROM curation_queue_reviewers WHERE queue_id = %s"
 LOCK_REVIEWER = "SELECT pg_advisory_xact_lock(%s, %s)"
 TRIES = 10
 PAUSE = 0.03
@@ -172,11 +173,11 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
         if queue.gold_percent and random.random() * 100 < queue.gold_percent:  # noqa: S311  # a lot, not a secret
             cursor.execute(TAKE.replace("%(found)s", FIND_GOLD), parameters)
             if row := cursor.fetchone():
-                return find_reservation(row[0])
+                return find_reservation(queue, row[0])
         for _ in range(TRIES):
             cursor.execute(statement, parameters)
             if row := cursor.fetchone():
-                return find_reservation(row[0])
+                return find_reservation(queue, row[0])
             if not has_open_items(access, queue):
                 return None
             time.sleep(PAUSE)  # somebody holds the rows of all that is left: they take them, or let them go
@@ -201,8 +202,10 @@ def require_taker(access: Access, queue: Queue) -> None:
 
 
 def may_take(access: Access, queue: Queue) -> bool:
-    named = set(Queue.reviewers.through.objects.filter(queue=queue).values_list("user", flat=True))
-    return not named or access.user.pk in named
+    """Whether the caller may take from a queue: they are named by it, or nobody is."""
+    with connection.cursor() as cursor:
+        cursor.execute(MAY_TAKE, [access.user.pk, queue.pk])
+        return bool(cursor.fetchone()[0])
 
 
 def _list_branches(access: Access, queue: Queue) -> list[str]:
