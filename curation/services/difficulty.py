@@ -10,12 +10,16 @@ from curation.difficulty import combine_band
 from curation.models import Project
 
 # The rows are locked first, so that of two reviews submitted at once the later one counts with the earlier in view.
-# Not FOR UPDATE: that would wait for imports that add attempts at these tasks, and they for it.
-LOCK = "SELECT id FROM curation_task WHERE project_id = %s AND id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+# Not FOR UPDATE: that would wait for imports that add attempts at these tasks, and they for it. An array stands in a
+# subselect as in decisions.py.
+LOCK = """
+SELECT id FROM curation_task
+WHERE project_id = %s AND id = ANY ((SELECT %s::bigint[])::bigint[]) ORDER BY id FOR NO KEY UPDATE
+"""
 
 COUNT = """
 SELECT task.id, counted.attempts, counted.successes, coalesce(decided.grade, graded.grade)
-FROM unnest(%s::bigint[]) AS task(id)
+FROM unnest((SELECT %s::bigint[])) AS task(id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS attempts, count(*) FILTER (WHERE success) AS successes
     FROM curation_trajectory
