@@ -38,7 +38,7 @@ FROM (
     SELECT waiting.id, CASE queue."order" WHEN 'disagreement' THEN {dispute} ELSE counted.settled END AS rank
     FROM (
         SELECT task_id, count(*) FILTER (WHERE status = '{settled}') AS settled FROM {table}
-        WHERE task_id = ANY(%s) GROUP BY task_id
+        WHERE task_id = %s GROUP BY task_id
     ) AS counted
     JOIN {table} AS subject ON subject.task_id = counted.task_id
     JOIN curation_queueitem AS waiting ON waiting.{column} = subject.id AND waiting.free_slots <> '{{}}'
@@ -65,7 +65,7 @@ JOIN curation_trajectory AS attempt ON attempt.id = waiting.trajectory_id
 WHERE queue.project_id = %s AND queue."order" IN ('deficit', 'disagreement') ORDER BY attempt.task_id
 """
 TASKS_AT_ONCE = 50
-"""Tasks whose open items are put in order by one statement: reviewers pass these items over until it ends."""
+"""Tasks whose open items are put in order by one transaction: reviewers pass these items over until it ends."""
 
 
 def add_trajectories(queue: Queue, trajectories: QuerySet[Trajectory]) -> int:
@@ -90,14 +90,15 @@ def add_pairs(queue: Queue, pairs: QuerySet[PreferencePair]) -> int:
 
 def follow_statuses(task_ids: Sequence[int]) -> None:
     """Keep the order of open items true after the status of attempts at these tasks has changed."""
-    with connection.cursor() as cursor:
-        cursor.execute(FOLLOW_STATUSES, [list(task_ids)])
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        for task in task_ids:
+            cursor.execute(FOLLOW_STATUSES, [task])
 
 
 def follow_pairs(task_id: int) -> None:
     """Keep the order of open items true after a pair of this task was judged."""
     with connection.cursor() as cursor:
-        cursor.execute(FOLLOW_PAIRS, [[task_id]])
+        cursor.execute(FOLLOW_PAIRS, [task_id])
 
 
 def follow_all_statuses(project: Project, *, beat: Callable[[], None]) -> None:
