@@ -1,12 +1,15 @@
 from curation.models.access import ApiToken, AuditEntry, Membership, Project, Role, User
-from curation.models.bulk import BulkAction, BulkChange, SavedFilter
-from curation.models.dataset import Dataset, DatasetRow, DatasetVersion
+from curation.models.bulk import BulkAction, BulkChange
+from curation.models.dataset import Dataset, DatasetRow, DatasetVersion, LeftOut
+from curation.models.difficulty import DifficultyFit
+from curation.models.filter import FilterRun, FilterVersion, Indexing, SavedFilter, Verdict
 from curation.models.imports import Blob, Import, ImportRejection, SavedMapping, Upload
 from curation.models.job import ACTIVE_STATES, Job, JobState
+from curation.models.judge import Judge, JudgeRun, Opinion
 from curation.models.pair import Judgement, PairSearch, PreferencePair
 from curation.models.queue import Queue, QueueItem, Reservation, Rubric
 from curation.models.review import Decision, Mention, Remark, Review, StepLabel
-from curation.models.trajectory import Revision, Task, Trajectory
+from curation.models.trajectory import Revision, Task, Trajectory, TrajectoryIndex
 
 __all__ = [
     "ACTIVE_STATES",
@@ -19,13 +22,21 @@ __all__ = [
     "DatasetRow",
     "DatasetVersion",
     "Decision",
+    "DifficultyFit",
+    "FilterRun",
+    "FilterVersion",
     "Import",
     "ImportRejection",
+    "Indexing",
     "Job",
     "JobState",
+    "Judge",
+    "JudgeRun",
     "Judgement",
+    "LeftOut",
     "Membership",
     "Mention",
+    "Opinion",
     "PairSearch",
     "PreferencePair",
     "Project",
@@ -42,6 +53,8 @@ __all__ = [
     "StepLabel",
     "Task",
     "Trajectory",
+    "TrajectoryIndex",
     "Upload",
     "User",
+    "Verdict",
 ]

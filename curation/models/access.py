@@ -32,6 +32,9 @@ class Project(models.Model):
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
         help_text="An attempt whose reward reaches this counts as a success, unless its file says otherwise.",
     )
+    target = models.JSONField(
+        default=dict, blank=True, help_text="The difficulty that selections are measured against: curation.bias.Target."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     members = models.ManyToManyField(User, through="Membership", related_name="projects")
 

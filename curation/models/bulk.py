@@ -1,4 +1,4 @@
-"""One action on many trajectories, as a job that can be undone; and filters worth keeping."""
+"""One action on many trajectories, as a job that can be undone."""
 
 from __future__ import annotations
 
@@ -8,22 +8,6 @@ from django.db import models
 from curation.models.access import Project
 from curation.models.job import Job
 from curation.models.trajectory import Trajectory
-
-
-class SavedFilter(models.Model):
-    """Conditions of the list of trajectories, kept under a name."""
-
-    project = models.ForeignKey(Project, models.CASCADE, related_name="saved_filters")
-    name = models.CharField(max_length=120)
-    conditions = models.JSONField(help_text="As in the address of the list: name and value.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "name"], name="filter_name_once_per_project")]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class BulkAction(Job):

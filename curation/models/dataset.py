@@ -7,7 +7,7 @@ from django.db import models
 from curation.models.access import Project
 from curation.models.job import Job
 from curation.models.pair import PreferencePair
-from curation.models.trajectory import Revision, Task
+from curation.models.trajectory import Revision, Task, Trajectory
 
 
 class Split(models.TextChoices):
@@ -20,11 +20,14 @@ class Dataset(models.Model):
 
     class Kind(models.TextChoices):
         SFT = "sft", "SFT: accepted trajectories"
+        PROMPT_COMPLETION = "prompt-completion", "Prompt and completion: each turn of accepted trajectories"
         DPO = "dpo", "DPO: judged pairs"
+        KTO = "kto", "KTO: accepted and rejected trajectories"
+        REWARD = "reward", "Reward model: judged pairs"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=120)
-    kind = models.CharField(max_length=3, choices=Kind.choices)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
     recipe = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -44,6 +47,8 @@ class DatasetVersion(Job):
     content_hash = models.CharField(max_length=64, blank=True, help_text="SHA-256 over the recipe and both files.")
     train_sha256 = models.CharField(max_length=64, blank=True)
     eval_sha256 = models.CharField(max_length=64, blank=True)
+    software = models.CharField(max_length=40, blank=True, help_text="The version of Whetstone that froze it.")
+    statistics = models.JSONField(default=dict, help_text="What was counted while it was frozen: see ARCHITECTURE.md.")
     left_out = models.JSONField(default=dict, help_text="Why rows were left out: reason to number.")
 
     class Meta:
@@ -65,6 +70,7 @@ class DatasetRow(models.Model):
     band = models.SmallIntegerField(null=True, blank=True)
     weight = models.FloatField(default=1.0)
     characters = models.BigIntegerField(help_text="Characters of the agent's own turns: what bears loss.")
+    content_sha256 = models.CharField(max_length=64, blank=True, help_text="Of the row without its weight.")
 
     class Meta:
         constraints = [
@@ -74,3 +80,20 @@ class DatasetRow(models.Model):
 
     def __str__(self) -> str:
         return f"row {self.position} of {self.split}"
+
+
+class LeftOut(models.Model):
+    """A trajectory or a pair that fitted a version's filter, and is not in it; `reason` says why."""
+
+    version = models.ForeignKey(DatasetVersion, models.CASCADE, related_name="left_out_rows")
+    trajectory = models.ForeignKey(Trajectory, models.CASCADE, null=True, related_name="+")
+    pair = models.ForeignKey(PreferencePair, models.CASCADE, null=True, related_name="+")
+    band = models.SmallIntegerField(null=True, blank=True)
+    stage = models.CharField(max_length=20, help_text="Of the waterfall.")
+    reason = models.CharField(max_length=200)
+
+    class Meta:
+        indexes = [models.Index(fields=["version", "id"], name="left_out_by_version")]
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.version})"

@@ -1,0 +1,3 @@
+"""What is counted in the content of a trajectory."""
+
+from __future__ import annotations
