@@ -64,7 +64,7 @@ def count(project: Project) -> float:
 def check(job: DifficultyFit) -> None:
     """Every task has what the model says."""
     job.refresh_from_db()
-    fitted = Task.objects.filter(project=job.project, logit__isnull=False, band__isnull=False)
-    fitted = fitted.filter(attempts=POLICIES * ATTEMPTS).count()
-    if (job.state, job.changed, fitted) != (JobState.DONE, TASKS, TASKS):
+    rows = Task.objects.filter(project=job.project, logit__isnull=False, band__isnull=False)
+    fitted = rows.filter(attempts=POLICIES * ATTEMPTS).count()
+    if job.state != JobState.DONE or (job.changed, fitted) != (TASKS, TASKS):
         raise SystemExit(f"{job.state}: {job.error}; {job.changed} of {TASKS} tasks changed, {fitted} are fitted")
