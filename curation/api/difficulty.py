@@ -210,8 +210,8 @@ def _dump(access: Access, measured: Difficulty) -> dict[str, Any]:
 
 
 def _dump_report(report: BiasReport) -> dict[str, Any]:
-    names = ("bias", "low", "high", "shift", "retention", "flagged", "hard_tasks", "hard_covered", "tasks")
-    names += ("effective_tasks", "unknown_tasks", "unreachable")
+    names = ["bias", "low", "high", "shift", "retention", "flagged", "hard_tasks", "hard_covered", "tasks"]
+    names += ["effective_tasks", "unknown_tasks", "unreachable"]
     return {"shares": report.selected, **{name: getattr(report, name) for name in names}}
 
 

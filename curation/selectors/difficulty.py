@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, NullIf
 
 from curation.bias import BiasReport, Target, TaskMass, dump_target, measure_bias, read_target, target_shares
@@ -123,11 +123,12 @@ def _read_attempts(project: Project, tasks: Known, unit: str) -> dict[str, list[
     characters = Coalesce(NullIf(F("agent_character_count"), 0), F("character_count"))
     counts: dict[str, Any] = {}
     for name in STAGES:
-        reached = REACHED.get(name, Q())
-        counts[name] = Count("pk", filter=reached) if unit != "tokens" else Sum(characters, filter=reached)
+        reached = REACHED.get(name)
+        amount = Sum(characters, filter=reached) if unit == "tokens" else Count("pk", filter=reached)
+        counts[f"{name}_amount"] = amount
     attempts = Trajectory.objects.filter(NOT_CRASHED | ACCEPTED, project=project).order_by().values("task")
     found: dict[str, list[TaskMass]] = {name: [] for name in STAGES}
-    for task, *amounts in attempts.annotate(**counts).values_list("task", *STAGES).iterator(20_000):
+    for task, *amounts in attempts.annotate(**counts).values_list("task", *counts).iterator(20_000):
         band, p = tasks.get(task, (None, None))
         for name, amount in zip(STAGES, amounts, strict=True):
             if amount:
