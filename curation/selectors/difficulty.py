@@ -187,7 +187,7 @@ def count_failures(project: Project) -> dict[int, int]:
     rescued = Queue.objects.filter(project=project, conditions__in=[rescue_conditions(band) for band in BANDS])
     failures = Trajectory.objects.filter(project=project, success=False, task__band__isnull=False).exclude(ACCEPTED)
     waiting = failures.exclude(queue_items__queue__in=rescued) if rescued.exists() else failures
-    return dict(waiting.order_by().values_list("task__band").annotate(n=Count("pk", distinct=True)))
+    return dict(waiting.order_by().values_list("task__band").annotate(n=Count("pk")))
 
 
 def rescue_conditions(band: int) -> dict[str, str]:

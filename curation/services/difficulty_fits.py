@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef
 
 from curation.formats.cleaning import clean_text
 from curation.models import DifficultyFit, JobState, Project, Task, User
@@ -60,6 +61,15 @@ def queue_fit(project: Project, user: User | None = None) -> DifficultyFit:
             except IntegrityError:
                 continue  # somebody else's was first, and may be taken up by now
     raise RuntimeError(f"The fit of {project} was queued and taken up {TRIES} times at once.")
+
+
+def queue_missing_fits() -> int:
+    """Queue a fit for each project whose attempts were counted before pass rates were kept; returns how many."""
+    tasks = Task.objects.filter(project=OuterRef("pk"), attempts__gt=0, pass_rate=None)
+    projects = list(Project.objects.filter(Exists(tasks)))
+    for project in projects:
+        queue_fit(project)
+    return len(projects)
 
 
 def run_fit(pk: int) -> None:

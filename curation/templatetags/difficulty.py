@@ -52,8 +52,8 @@ def bands_links(cells: Sequence[BandShare], label: str, address: str = "") -> Sa
 
 @register.filter
 def rate(value: float | None) -> str:
-    """A pass rate without its zero, as .25; a dash where there is none."""
-    return "-" if value is None else f"{value:.2f}".removeprefix("0") if value < 1 else "1.00"
+    """A share or ratio with two places, without the zero in front, as .25; a dash where there is none."""
+    return "-" if value is None else f"{value:.2f}".removeprefix("0")
 
 
 @register.filter
