@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +82,8 @@ class Difficulty:
 def measure_difficulty(project: Project, *, unit: str = "tokens") -> Difficulty:
     """Measure a project; a large one may be some seconds old. `unit` is one of UNITS."""
     target = read_target(project.target)
-    key = f"difficulty-{project.pk}-{unit}-{hash(str(dump_target(target)))}"
+    against = hashlib.sha256(json.dumps(dump_target(target)).encode()).hexdigest()
+    key = f"difficulty-{project.pk}-{unit}-{against}"
     return keep_if_large(key, lambda: _measure(project, target, unit), size=lambda measured: measured.tasks)
 
 

@@ -58,6 +58,7 @@ def difficulty_report(request: HttpRequest, project: str) -> HttpResponse:
     unit = unit if unit in UNITS else "tokens"
     measured = measure_difficulty(access.project, unit=unit)
     chosen = measured.find(request.GET.get("of", ""))
+    policies = find_policies(access.project)
     context: dict[str, Any] = {
         "measured": measured,
         "unit": unit,
@@ -73,7 +74,8 @@ def difficulty_report(request: HttpRequest, project: str) -> HttpResponse:
         "disagreement_count": list_tasks(access).filter(bands_apart=True).count(),
         "undecided_count": list_tasks(access).filter(grades_apart=True).count(),
         "fit": find_last_fit(access.project),
-        "policies": find_policies(access.project),
+        "policies": policies,
+        "groups": len({policy["group"] for policy in policies}),
         "queues": _list_other_queues(access.project.pk) if access.is_curator else [],
     }
     return render(request, "curation/difficulty_report.html", context)

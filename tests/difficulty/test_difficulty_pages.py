@@ -51,6 +51,7 @@ def test_the_report_says_what_is_kept_of_the_hard_tasks(project: Project, client
     assert "0 of 4 tasks of difficulty 4 and 5 have something in it" in page
     assert "? not certain yet" in page  # ten tasks cannot tell
     assert page.count("✕ below .80") == 2
+    assert page.count("1.67") == 3  # kept more often than all together: a ratio may be above 1
     assert "Send 16 failed attempts to correction" in page
     assert "Send 20 failed attempts to correction" in page
 
@@ -129,6 +130,17 @@ def test_difficulties_are_computed_anew_where_a_curator_asks(project: Project, c
     assert client.post(address(project, "fit")).status_code == 302
     assert DifficultyFit.objects.count() == before + 1
     assert "Being computed" in read(client, address(project))
+
+
+def test_models_that_share_no_task_are_said_not_to_be_compared(project: Project, client: Client) -> None:
+    for model, task in zip(("one", "other"), Task.objects.all()[:2], strict=True):
+        add_attempts(task, 2, won=1, model=model)
+    run_fit(queue_fit(project).pk)
+    assert "Not all of them can be compared" not in read(client, address(project))
+    (apart,) = add_tasks(project, 1)
+    add_attempts(apart, 2, won=1, model="stranger")
+    run_fit(queue_fit(project).pk)
+    assert "Not all of them can be compared: 2 groups" in read(client, address(project))
 
 
 def test_reviewers_see_the_report_and_can_change_nothing(project: Project) -> None:

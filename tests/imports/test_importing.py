@@ -209,11 +209,12 @@ def test_a_crash_is_not_a_failure() -> None:
 
 
 def test_attempts_that_arrive_are_followed_by_a_fit_of_their_difficulty(access: Access) -> None:
-    job = queue_import(access, make_lines(10))
+    lines = make_lines(10)
+    job = queue_import(access, lines)
     fit = import_runs.run_import(job.pk)
     assert fit is not None
     assert (fit.project, fit.state, DifficultyFit.objects.count()) == (access.project, "queued", 1)
-    same = queue_import(access, make_lines(10))
+    same = queue_import(access, lines)
     assert import_runs.run_import(same.pk) is None  # nothing new
 
 
