@@ -22,14 +22,21 @@ INSERT INTO curation_queueitem (queue_id, {column}, rank, band, free_slots, gold
 SELECT %s, chosen.id, chosen.rank, 0, '{{}}', false, '', now() FROM ({chosen}) AS chosen (id, rank)
 ORDER BY chosen.rank, chosen.id ON CONFLICT DO NOTHING
 """
-# Among equal bands the task with the fewest accepted attempts, or confirmed pairs, comes first.
+# Among equal bands the task with the fewest accepted attempts, or confirmed pairs, comes first. What somebody else is
+# just writing on is passed over here, too: while a queue is filled, a fit may move the bands of what is in it.
 RANK = """
-UPDATE curation_queueitem AS item SET rank = counted.settled
-FROM {table} AS subject JOIN (
-    SELECT task_id, count(*) AS settled FROM {table}
-    WHERE project_id = %(project)s AND status = '{settled}' GROUP BY task_id
-) AS counted ON counted.task_id = subject.task_id
-WHERE subject.id = item.{column} AND item.queue_id = %(queue)s AND item.rank <> counted.settled
+UPDATE curation_queueitem AS item SET rank = fresh.settled
+FROM (
+    SELECT waiting.id, counted.settled
+    FROM curation_queueitem AS waiting JOIN {table} AS subject ON subject.id = waiting.{column}
+    JOIN (
+        SELECT task_id, count(*) AS settled FROM {table}
+        WHERE project_id = %(project)s AND status = '{settled}' GROUP BY task_id
+    ) AS counted ON counted.task_id = subject.task_id
+    WHERE waiting.queue_id = %(queue)s AND waiting.rank <> counted.settled
+    FOR UPDATE OF waiting SKIP LOCKED
+) AS fresh
+WHERE item.id = fresh.id
 """
 RANK_SOME = """
 UPDATE curation_queueitem AS item SET rank = fresh.settled
