@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor
 
 BANDS = (1, 2, 3, 4, 5)
@@ -18,8 +19,12 @@ ANCHORS = {
 }
 """What reviewers grade against."""
 
+DEMONSTRATIONS = ("expert", "human", "instruction")
+"""Sources of trajectories that show how something is done: no attempts of a policy, so they say nothing of a task."""
+
 _LOWEST_PASS_RATE = {1: 0.90, 2: 0.75, 3: 0.40, 4: 0.15}
-_INTERVAL = 0.80
+INTERVAL = 0.80
+"""The share of the intervals of pass rates."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class PassRate:
     attempts: int
 
 
+@lru_cache(maxsize=4096)
 def pass_rate(successes: int, attempts: int) -> PassRate:
     """The pass rate under Jeffreys' prior: p = (s + 1/2) / (n + 1). Attempts that crashed are not to be counted in.
 
@@ -42,7 +48,7 @@ def pass_rate(successes: int, attempts: int) -> PassRate:
     if not 0 <= successes <= attempts:
         raise ValueError(f"{successes} successes in {attempts} attempts is impossible")
     won, lost = successes + 0.5, attempts - successes + 0.5
-    tail = (1 - _INTERVAL) / 2
+    tail = (1 - INTERVAL) / 2
     low, high = (float(betaincinv(won, lost, quantile)) for quantile in (tail, 1 - tail))
     return PassRate(p=won / (attempts + 1), low=low, high=high, attempts=attempts)
 

@@ -30,6 +30,7 @@ class TrajectoryFilter(django_filters.FilterSet):
         choices=BANDS, method="filter_band", label="Difficulty", empty_label="Any difficulty"
     )
     task = django_filters.CharFilter(field_name="task__key", lookup_expr="istartswith", label="Task begins with")
+    task_id = django_filters.NumberFilter(field_name="task_id", label="Task number", min_value=1, max_value=2**62)
     model = django_filters.CharFilter(field_name="model", lookup_expr="exact", label="Model")
     source = django_filters.ChoiceFilter(choices=Trajectory.Source.choices, empty_label="Any source")
     tag = django_filters.CharFilter(method="filter_tag", label="Tag")

@@ -6,12 +6,19 @@ from celery import shared_task
 from celery.contrib.django.task import DjangoTask
 
 from curation.filters import choose_trajectories
-from curation.services import bulk_runs, datasets, import_runs, pair_proposals, uploads
+from curation.services import bulk_runs, datasets, difficulty_fits, import_runs, pair_proposals, uploads
 
 
 @shared_task(base=DjangoTask)
 def run_import(pk: int) -> None:
-    import_runs.run_import(pk)
+    fit = import_runs.run_import(pk)
+    if fit is not None:
+        fit_difficulty.delay_on_commit(fit.pk)
+
+
+@shared_task(base=DjangoTask)
+def fit_difficulty(pk: int) -> None:
+    difficulty_fits.run_fit(pk)
 
 
 @shared_task(base=DjangoTask)

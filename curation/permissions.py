@@ -240,6 +240,16 @@ def leave_out_blind(access: Access, rows: QuerySet[Trajectory]) -> QuerySet[Traj
     return rows
 
 
+def leave_out_blind_tasks(access: Access, tasks: QuerySet[Task]) -> QuerySet[Task]:
+    """The tasks but for those with such an attempt: a pass rate of few attempts tells how one of them ended."""
+    if access.is_curator or not Queue.objects.filter(project=access.project, blind=True).exists():
+        return tasks
+    waiting = _find_waiting(access)
+    for side in SIDES:
+        tasks = tasks.exclude(Exists(waiting.filter(**{f"{side}__task": OuterRef("pk")})))
+    return tasks
+
+
 def _find_waiting(access: Access) -> QuerySet[QueueItem]:
     """Items of blind queues that the caller has not answered, or whose pair they have not judged."""
     answered = Review.objects.filter(reviewer=access.user, item=OuterRef("pk")).exclude(submitted_at=None)

@@ -69,9 +69,9 @@ def dump_stages(stages: Iterable[Stage]) -> list[dict[str, Any]]:
         {
             "stage": stage.stage,
             "label": stage.label,
-            "bands": _dump_bands(stage.bands),
-            "lost": _dump_bands(stage.lost),
-            "tasks": _dump_bands(stage.tasks),
+            "bands": dump_bands(stage.bands),
+            "lost": dump_bands(stage.lost),
+            "tasks": dump_bands(stage.tasks),
         }
         for stage in stages
     ]
@@ -91,7 +91,8 @@ def read_stages(value: Iterable[Mapping[str, Any]]) -> list[Stage]:
     ]
 
 
-def _dump_bands(amounts: Mapping[Band, float]) -> dict[str, float]:
+def dump_bands(amounts: Mapping[Band, float]) -> dict[str, float]:
+    """Amounts by band with the names that JSON has for them."""
     return {"unknown" if band is None else str(band): amount for band, amount in amounts.items()}
 
 

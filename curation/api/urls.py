@@ -9,6 +9,7 @@ from curation.api import (
     bulk,
     corrections,
     datasets,
+    difficulty,
     filters,
     gold,
     import_records,
@@ -42,6 +43,7 @@ urlpatterns = [
                 *reservations.routes,
                 *pairs.routes,
                 *judgements.routes,
+                *difficulty.routes,
                 *datasets.routes,
             ]
         ),

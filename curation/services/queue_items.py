@@ -22,14 +22,32 @@ INSERT INTO curation_queueitem (queue_id, {column}, rank, band, free_slots, gold
 SELECT %s, chosen.id, chosen.rank, 0, '{{}}', false, '', now() FROM ({chosen}) AS chosen (id, rank)
 ORDER BY chosen.rank, chosen.id ON CONFLICT DO NOTHING
 """
-# Among equal bands the task with the fewest accepted attempts, or confirmed pairs, comes first.
+# Among equal bands the task with the fewest accepted attempts, or confirmed pairs, comes first. What somebody else is
+# just writing on is passed over here, too: while a queue is filled, a fit may move the bands of what is in it.
 RANK = """
-UPDATE curation_queueitem AS item SET rank = counted.settled
-FROM {table} AS subject JOIN (
-    SELECT task_id, count(*) AS settled FROM {table}
-    WHERE project_id = %(project)s AND status = '{settled}' GROUP BY task_id
-) AS counted ON counted.task_id = subject.task_id
-WHERE subject.id = item.{column} AND item.queue_id = %(queue)s AND item.rank <> counted.settled
+UPDATE curation_queueitem AS item SET rank = fresh.settled
+FROM (
+    SELECT waiting.id, counted.settled
+    FROM curation_queueitem AS waiting JOIN {table} AS subject ON subject.id = waiting.{column}
+    JOIN (
+        SELECT task_id, count(*) AS settled FROM {table}
+        WHERE project_id = %(project)s AND status = '{settled}' GROUP BY task_id
+    ) AS counted ON counted.task_id = subject.task_id
+    WHERE waiting.queue_id = %(queue)s AND waiting.rank <> counted.settled
+    FOR UPDATE OF waiting SKIP LOCKED
+) AS fresh
+WHERE item.id = fresh.id
+"""
+RANK_SOME = """
+UPDATE curation_queueitem AS item SET rank = fresh.settled
+FROM (
+    SELECT waiting.id, (
+        SELECT count(*) FROM {table} AS other WHERE other.task_id = subject.task_id AND other.status = '{settled}'
+    ) AS settled
+    FROM curation_queueitem AS waiting JOIN {table} AS subject ON subject.id = waiting.{column}
+    WHERE waiting.id = ANY(%s) FOR UPDATE OF waiting SKIP LOCKED
+) AS fresh
+WHERE item.id = fresh.id AND item.rank <> fresh.settled
 """
 # What is being taken or submitted at this moment is passed over, so that nobody waits for anybody here.
 FOLLOW = """
@@ -64,6 +82,7 @@ JOIN curation_queueitem AS waiting ON waiting.queue_id = queue.id AND waiting.fr
 JOIN curation_trajectory AS attempt ON attempt.id = waiting.trajectory_id
 WHERE queue.project_id = %s AND queue."order" IN ('deficit', 'disagreement') ORDER BY attempt.task_id
 """
+ITEMS_AT_ONCE = 1000
 TASKS_AT_ONCE = 50
 """Tasks whose open items are put in order by one transaction: reviewers pass these items over until it ends."""
 
@@ -109,6 +128,15 @@ def follow_all_statuses(project: Project, *, beat: Callable[[], None]) -> None:
     for first in range(0, len(tasks), TASKS_AT_ONCE):
         beat()
         follow_statuses(tasks[first : first + TASKS_AT_ONCE])
+
+
+def rank_by_deficit(queue: Queue) -> None:
+    """Give every item of a queue its place in the order of the deficit, a few at a time: people go on working."""
+    names = PAIRS if queue.kind == Queue.Kind.PAIRWISE else ATTEMPTS
+    items = list(queue.items.order_by("pk").values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        for first in range(0, len(items), ITEMS_AT_ONCE):
+            cursor.execute(RANK_SOME.format(**names), [items[first : first + ITEMS_AT_ONCE]])
 
 
 def _fill(queue: Queue, rows: QuerySet[Any], rank: Any, names: Mapping[str, str]) -> int:

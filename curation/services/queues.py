@@ -18,14 +18,14 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from curation.bias import deficit_by_band
+from curation.bias import deficit_by_band, read_target, target_shares
 from curation.difficulty import BANDS
 from curation.formats.cleaning import clean_text
 from curation.models import Membership, PreferencePair, Queue, Reservation, Role, Trajectory, User
 from curation.permissions import Access
 from curation.selectors.queues import count_band_shares, find_hold, find_reservation, has_open_items
 from curation.services.audit import record_action
-from curation.services.queue_items import add_pairs, add_trajectories
+from curation.services.queue_items import add_pairs, add_trajectories, rank_by_deficit
 
 
 class QueueSettings(TypedDict, total=False):
@@ -83,6 +83,18 @@ def change_queue(
             record_action(access, "queue.change", queue, reviewers=[user.pk for user in named])
     except IntegrityError as error:
         raise ValueError(f"There is a queue named {name!r} already.") from error
+
+
+def order_by_deficit(access: Access, queue: Queue) -> bool:
+    """Serve the band that accepted trajectories lack most first, from now on; False where it is so already."""
+    access.require(Role.CURATOR)
+    with transaction.atomic():
+        others = Queue.objects.filter(pk=queue.pk, project=access.project).exclude(order=Queue.Order.DEFICIT)
+        if not others.update(order=Queue.Order.DEFICIT):
+            return False
+        record_action(access, "queue.order", queue, order=Queue.Order.DEFICIT)
+    rank_by_deficit(queue)
+    return True
 
 
 def extend_queue(access: Access, queue: Queue, rows: QuerySet[Trajectory] | QuerySet[PreferencePair]) -> int:
@@ -275,5 +287,5 @@ def _order_bands(access: Access, queue: Queue) -> list[int]:
     if queue.order != Queue.Order.DEFICIT:
         return []
     pool, accepted = count_band_shares(access, queue)
-    deficit = deficit_by_band(accepted, pool)
+    deficit = deficit_by_band(accepted, target_shares(read_target(access.project.target), pool))
     return [*sorted(BANDS, key=lambda band: (-deficit[band], -band)), 0]

@@ -29,12 +29,13 @@ ENTRIES = (
     Entry("Pairs", "curation:pair-list", "pair"),
     Entry("Mentions", "curation:mention-list", "mention"),
     Entry("Imports", "curation:import-list", "import", "Curate"),
+    Entry("Difficulty", "curation:difficulty-report", "difficulty", "Curate"),
     Entry("Datasets", "curation:dataset-list", "dataset", "Curate"),
     Entry("Runs", "training:run-list", "run", "Train"),
     Entry("Compare", "training:compare", "compare", "Train"),
     Entry("Settings", "curation:project-settings", "project", "Project"),
 )
-SECTIONS = {"upload": "import", "bulk": "trajectory", "filter": "trajectory"}
+SECTIONS = {"upload": "import", "bulk": "trajectory", "filter": "trajectory", "task": "difficulty"}
 """Pages that belong to another section than their URL names say."""
 
 
