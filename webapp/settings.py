@@ -200,6 +200,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobState": "curation.models.job.JobState",
         "FailureMode": "curation.models.review.FailureMode",
+        "VerdictEnum": "curation.models.review.Review.Verdict",
         "ReservationState": "curation.models.queue.Reservation.State",
     },
 }

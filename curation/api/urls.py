@@ -13,7 +13,9 @@ from curation.api import (
     gold,
     import_records,
     imports,
+    judge_runs,
     judgements,
+    judges,
     pairs,
     projects,
     queues,
@@ -42,6 +44,8 @@ urlpatterns = [
                 *reservations.routes,
                 *pairs.routes,
                 *judgements.routes,
+                *judges.routes,
+                *judge_runs.routes,
                 *datasets.routes,
             ]
         ),

@@ -41,7 +41,7 @@ STEPS = Scale("step", "Label of a step", tuple(StepLabel.Label.values), tuple(ma
 class JudgeAgreement:
     """Agreement on one scale. `table[i][j]` counts what people gave the value i and the judge j.
 
-    `behind` holds the trajectories of each cell that is not empty; `split` counts what people were divided on.
+    `behind` holds the revisions of each cell that is not empty; `split` counts what people were divided on.
     """
 
     scale: Scale
@@ -55,7 +55,7 @@ def measure_judge(judge: Judge) -> list[JudgeAgreement]:
     """On the verdict, and of a judge of steps on their labels; with many answers, some seconds old."""
 
     def measure() -> list[JudgeAgreement]:
-        fields = ("trajectory", "revision", "value", "steps")
+        fields = ("revision", "value", "steps")
         opinions = list(judge.opinions.order_by("-pk").values_list(*fields)[:OPINIONS_MEASURED])
         found = [_compare_verdicts(opinions)]
         if judge.unit == Judge.Unit.STEP:
@@ -69,13 +69,13 @@ def measure_judge(judge: Judge) -> list[JudgeAgreement]:
 
 def list_cell_opinions(judge: Judge, agreement: JudgeAgreement, places: tuple[int, int]) -> Any:
     """The opinions behind a cell, with their trajectories' tasks."""
-    opinions = Opinion.objects.filter(judge=judge, trajectory__in=agreement.behind.get(places, ()))
+    opinions = Opinion.objects.filter(judge=judge, revision__in=agreement.behind.get(places, ()))
     opinions = opinions.select_related("trajectory__task", "revision")
     return opinions.defer("trajectory__task__instruction", "revision__document")
 
 
-def _compare_verdicts(opinions: Sequence[tuple[int, int, str, Any]]) -> JudgeAgreement:
-    by_revision = {revision: (trajectory, value) for trajectory, revision, value, _ in opinions}
+def _compare_verdicts(opinions: Sequence[tuple[int, str, Any]]) -> JudgeAgreement:
+    by_revision = {revision: value for revision, value, _ in opinions}
     said: dict[int, Counter[str]] = defaultdict(Counter)
     for revisions in _chunks(list(by_revision)):
         reviews = Review.objects.filter(revision__in=revisions).exclude(submitted_at=None).exclude(item__gold=True)
@@ -84,16 +84,12 @@ def _compare_verdicts(opinions: Sequence[tuple[int, int, str, Any]]) -> JudgeAgr
         decisions = Decision.objects.filter(revision__in=revisions, withdrawn_at=None).order_by("pk")
         for revision, verdict in decisions.values_list("revision", "verdict"):
             said[revision] = Counter({verdict: 1})
-    pairs = [(by_revision[revision][0], _most(counts), by_revision[revision][1]) for revision, counts in said.items()]
+    pairs = [(revision, _most(counts), by_revision[revision]) for revision, counts in said.items()]
     return _compare(VERDICT, pairs)
 
 
-def _compare_steps(opinions: Sequence[tuple[int, int, str, Any]]) -> JudgeAgreement:
-    by_step = {
-        (revision, label["step"]): (trajectory, label["label"])
-        for trajectory, revision, _, steps in opinions
-        for label in steps
-    }
+def _compare_steps(opinions: Sequence[tuple[int, str, Any]]) -> JudgeAgreement:
+    by_step = {(revision, label["step"]): label["label"] for revision, _, steps in opinions for label in steps}
     said: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
     for revisions in _chunks(sorted({revision for revision, _ in by_step})):
         labels = StepLabel.objects.filter(review__revision__in=revisions).exclude(review__submitted_at=None)
@@ -101,26 +97,26 @@ def _compare_steps(opinions: Sequence[tuple[int, int, str, Any]]) -> JudgeAgreem
         for revision, step, label in labels.values_list("review__revision", "step_id", "label"):
             if (revision, step) in by_step:
                 said[revision, step][label] += 1
-    pairs = [(by_step[place][0], _most(counts), by_step[place][1]) for place, counts in said.items()]
+    pairs = [(place[0], _most(counts), by_step[place]) for place, counts in said.items()]
     return _compare(STEPS, pairs)
 
 
 def _compare(scale: Scale, pairs: Sequence[tuple[int, str | None, str]]) -> JudgeAgreement:
-    """Of trajectory, what people said (None where they are divided), and what the judge said."""
+    """Of each pair the revision, what people said (None where they are divided), and what the judge said."""
     answers: list[Answer] = []
     behind: dict[tuple[int, int], dict[int, None]] = defaultdict(dict)
-    for item, (trajectory, people, judge) in enumerate(pairs):
+    for item, (revision, people, judge) in enumerate(pairs):
         if people is None:
             continue
         ours, theirs = scale.values.index(people), scale.values.index(judge)
         answers += [Answer(item, PEOPLE, ours), Answer(item, JUDGE, theirs)]
-        behind[ours, theirs][trajectory] = None
+        behind[ours, theirs][revision] = None
     size = len(scale.values)
     return JudgeAgreement(
         scale,
         measure_agreement(answers, scale=size, ordinal=False),
         cross_answers(answers, first=PEOPLE, second=JUDGE, scale=size).tolist(),
-        {places: tuple(trajectories) for places, trajectories in behind.items()},
+        {places: tuple(revisions) for places, revisions in behind.items()},
         sum(people is None for _, people, _ in pairs),
     )
 

@@ -31,6 +31,10 @@ LONGEST_INSTRUCTIONS = 20_000
 MOST_PRICE = 1e6
 
 
+class RunRefused(ValueError):
+    """A run that cannot be started or go on as things stand; the text says why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JudgeDraft:
     """What a judge is made of. At most one of `key` and `key_variable`; neither for an endpoint that wants none."""
@@ -163,8 +167,8 @@ def create_judge_run(
 ) -> JudgeRun:
     """Put a judge to the trajectories that fit `conditions` now: `chosen`; those that come later stay out.
 
-    The same `idempotency_key` gives the same run. Raises ValueError where nothing fits or another run of the judge is
-    at work, and KeyReused.
+    The same `idempotency_key` gives the same run. Raises ValueError where nothing fits, RunRefused where another run of
+    the judge is at work, and KeyReused.
     """
     access.require(Role.CURATOR)
     key = clean_text(idempotency_key)[0]
@@ -203,14 +207,14 @@ def stop_judge_run(access: Access, run: JudgeRun) -> None:
 
 
 def resume_judge_run(access: Access, run: JudgeRun, *, most_cost: float | None = None) -> None:
-    """Let a stopped or failed run go on; `most_cost` is its new limit, in all. Raises ValueError."""
+    """Let a stopped or failed run go on; `most_cost` is its new limit, in all. Raises RunRefused, and ValueError."""
     access.require(Role.CURATOR)
     limit = run.most_cost if most_cost is None else check_limit(most_cost)
     with transaction.atomic():
         _lock(run.judge)
         _require_idle(run.judge)
         if not requeue_job(run):
-            raise ValueError("Only a run that stopped or failed can go on.")
+            raise RunRefused("Only a run that stopped or failed can go on.")
         JudgeRun.objects.filter(pk=run.pk).update(most_cost=limit)
         record_action(access, "judge.resume", run.judge, run=run.pk, most_cost=limit)
 
@@ -228,9 +232,9 @@ def _lock(judge: Judge) -> None:
 
 
 def _require_idle(judge: Judge) -> None:
-    """Two runs at once would ask the same twice. Raises ValueError."""
+    """Two runs at once would ask the same twice. Raises RunRefused."""
     if Judge.objects.filter(pk=judge.pk).exclude(archived_at=None).exists():
-        raise ValueError("This judge was put away.")
+        raise RunRefused("This judge was put away.")
     active = judge.runs.filter(state__in=ACTIVE_STATES).first()
     if active:
-        raise ValueError(f"Run {active.pk} of this judge is at work: wait for its end, or stop it.")
+        raise RunRefused(f"Run {active.pk} of this judge is at work: wait for its end, or stop it.")

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from curation.judging import write_request
 from curation.models import JobState, Judge, JudgeRun, Opinion, Queue, Revision, Trajectory
 from curation.permissions import Access
 from curation.services import judge_runs
-from curation.services.jobs import sweep_jobs
+from curation.services.jobs import beat_job, sweep_jobs
 from curation.services.judge_asking import bound_tokens
 from curation.services.judges import create_judge, make_question, resume_judge_run, stop_judge_run
 from curation.services.queues import create_queue
@@ -50,7 +51,7 @@ def test_a_run_keeps_an_opinion_on_the_newest_revision_of_each(access: Access, e
     endpoint.answer_with(Answer(body=opinion("reject", 0.2, scores={"care": 2})))
     run = put(access, judge)
     assert (run.state, run.progress, run.asked, run.cached, run.failed) == ("done", 2, 2, 0, 0)
-    assert (run.prompt_tokens, run.answer_tokens, run.cost) == (200, 20, pytest.approx(0.0006))
+    assert (run.prompt_tokens, run.answer_tokens, round(run.cost, 6)) == (200, 20, 0.0006)
     said = Opinion.objects.get(trajectory=second)
     assert (said.revision_id, said.value, said.score, said.scores) == (corrected.pk, "reject", 0.2, {"care": 2})
     assert (said.prompt_tokens, said.run_id) == (100, run.pk)
@@ -182,12 +183,11 @@ def test_a_stop_asks_nothing_more_and_keeps_what_was_asked(access: Access, endpo
 
 def _stop_once(access: Access, run: JudgeRun, reached: Callable[[], bool]) -> None:
     """Work on the run, and stop it as a page would once it has got so far."""
-    beat = judge_runs.beat_job
 
     def watch(job: JudgeRun, **fields: Any) -> None:
         if reached():
             stop_judge_run(access, run)
-        beat(job, **fields)
+        beat_job(job, **fields)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judge_runs, "beat_job", watch)
