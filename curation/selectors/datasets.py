@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery, Sum
 
-from curation.difficulty import BANDS, bias
+from curation.bias import bias
+from curation.difficulty import BANDS
 from curation.models import Dataset, DatasetRow, DatasetVersion, JobState, Project, Trajectory
 from curation.models.dataset import Split
 from curation.permissions import Access

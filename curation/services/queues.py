@@ -18,7 +18,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from curation.difficulty import BANDS, deficit_by_band
+from curation.bias import deficit_by_band
+from curation.difficulty import BANDS
 from curation.formats.cleaning import clean_text
 from curation.models import Membership, PreferencePair, Queue, Reservation, Role, Trajectory, User
 from curation.permissions import Access

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -118,7 +119,8 @@ def _try(access: Access, judge: Judge, request: HttpRequest) -> dict[str, Any]:
     trajectory = get_trajectory(access, int(number))
     trial = try_judge(access, judge, trajectory)
     cost = judge.price_tokens(trial.asked.prompt_tokens, trial.asked.answer_tokens)
-    return {"trial": trial, "trajectory": trajectory, "cost": cost, "judge": judge}
+    schema = json.dumps(trial.request.schema, indent=2)
+    return {"trial": trial, "trajectory": trajectory, "cost": cost, "judge": judge, "schema": schema}
 
 
 def _find_newest(access: Access) -> int | None:
