@@ -71,19 +71,26 @@ class _TryAgain(Exception):
 class Endpoint:
     """A model at an address, for many threads at once; `stop` ends their waiting, not what was already asked.
 
-    The address is looked up and checked once, here. Raises EndpointRefuses.
+    The address is looked up and checked once, here. An answer may take `seconds`. Raises EndpointRefuses.
     """
 
     def __init__(
-        self, base_url: str, model: str, key: str, *, connections: int = 1, stop: threading.Event | None = None
+        self,
+        base_url: str,
+        model: str,
+        key: str,
+        *,
+        connections: int = 1,
+        stop: threading.Event | None = None,
+        seconds: float | None = None,
     ) -> None:
         self.stop = stop or threading.Event()
-        self._model, self._key = model, key
+        self._model, self._key, self._seconds = model, key, seconds or ANSWER_SECONDS
         self._quiet_until = 0.0
         self._left_off: frozenset[str] = frozenset()
         try:
             parts = check_address(base_url)
-            timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
+            timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=self._seconds)
             self._pool = connect(parts, allowed=settings.JUDGE_HOSTS, timeout=timeout, most=connections)
         except FetchError as error:
             raise EndpointRefuses(str(error)) from error
@@ -185,8 +192,8 @@ class Endpoint:
                 read += chunk
                 if len(read) > LARGEST_ANSWER:
                     raise CallFailed(f"The answer is larger than {LARGEST_ANSWER:,} bytes.")
-                if time.monotonic() - begun > ANSWER_SECONDS:
-                    raise _TryAgain(f"There was no whole answer within {ANSWER_SECONDS:.0f} seconds.")
+                if time.monotonic() - begun > self._seconds:
+                    raise _TryAgain(f"There was no whole answer within {self._seconds:.0f} seconds.")
             response.release_conn()
             return response.status, response.headers, bytes(read)
         except (HTTPError, OSError) as error:
@@ -209,7 +216,7 @@ class Endpoint:
             read, written = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
             if not isinstance(text, str) or not isinstance(refusal, str):
                 raise TypeError("its content is no text")
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
             raise _TryAgain(f"The endpoint's answer is no chat completion: {self._quote(body)}") from None
         problem = ""
         if refusal:

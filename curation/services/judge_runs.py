@@ -37,6 +37,7 @@ MOST_FAILED_IN_A_ROW = 20
 """So many questions without a usable answer one after the other end the run: it would go on like that."""
 _BEAT_SECONDS = 1.0
 _LONGEST_REASON = 400
+_ADVICE = "What was answered by then is kept. Put right what is wrong, then continue: nothing is asked twice."
 
 Choose = Callable[[Project, Mapping[str, Any]], QuerySet[Trajectory]]
 
@@ -66,13 +67,9 @@ def run_judge(pk: int, choose: Choose) -> None:
     job = claim_job(JudgeRun, pk)
     if job is None:
         return
+    running = _Running(job, choose)
     try:
-        with ThreadPoolExecutor(job.judge.concurrency, thread_name_prefix=f"judge-run-{pk}") as pool:
-            running = _Running(job, choose, pool)
-            try:
-                end_job(job, **running.work())
-            finally:
-                running.close()
+        end_job(job, **running.work())
     except JobLost:
         logger.warning("judge run %s is another worker's now", pk)
     except Exception as error:
@@ -81,16 +78,16 @@ def run_judge(pk: int, choose: Choose) -> None:
             logger.exception("judge run %s failed", pk)
         words = str(error) if expected else f"{type(error).__name__}: {error}"
         end_job(job, JobState.FAILED, stage="", error=clean_text(words)[0], advice=_ADVICE)
-
-
-_ADVICE = "What was answered by then is kept. Put right what is wrong, then continue: nothing is asked twice."
+    finally:
+        running.close()
 
 
 class _Running:
     """One worker's hold on a run."""
 
-    def __init__(self, job: JudgeRun, choose: Choose, pool: ThreadPoolExecutor) -> None:
-        self.job, self.judge, self.choose, self.pool = job, job.judge, choose, pool
+    def __init__(self, job: JudgeRun, choose: Choose) -> None:
+        self.job, self.judge, self.choose = job, job.judge, choose
+        self.pool = ThreadPoolExecutor(self.judge.concurrency, thread_name_prefix=f"judge-run-{job.pk}")
         self.question = make_question(self.judge)
         self.stop = threading.Event()
         self.asking: dict[Future[Asked], Waiting] = {}
@@ -100,8 +97,9 @@ class _Running:
         self.endpoint: Endpoint | None = None
 
     def close(self) -> None:
-        """No thread goes on waiting for its next try."""
+        """No thread waits for its next try any more, and nobody waits for what is still being asked."""
         self.stop.set()
+        self.pool.shutdown(wait=False, cancel_futures=True)
         if self.endpoint:
             self.endpoint.close()
 

@@ -29,6 +29,8 @@ from curation.services.rubrics import check_criteria
 
 LONGEST_INSTRUCTIONS = 20_000
 MOST_PRICE = 1e6
+TRIAL_SECONDS = 60.0
+"""How long an answer to a trial may take: somebody, and a thread of the web server, waits for it."""
 
 
 class RunRefused(ValueError):
@@ -147,7 +149,7 @@ def try_judge(access: Access, judge: Judge, trajectory: Trajectory) -> Trial:
         raise ValueError(f"Trajectory {trajectory.pk} has no step of an agent to judge.")
     record_action(access, "judge.try", judge, base_url=judge.base_url, trajectory=trajectory.pk)
     try:
-        endpoint = Endpoint(judge.base_url, judge.model, find_key(judge))
+        endpoint = Endpoint(judge.base_url, judge.model, find_key(judge), seconds=TRIAL_SECONDS)
     except (EndpointRefuses, BadKey) as error:
         return Trial(request, Asked(refused=str(error)))
     try:

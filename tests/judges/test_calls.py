@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from typing import Any
@@ -80,6 +81,7 @@ def test_a_question_that_is_refused_whatever_is_left_off_changes_nothing_for_the
         Answer(200, {"choices": []}),
         Answer(200, {"choices": [{"message": {"content": ["a"]}}]}),
         Answer(200, b"[" * 10_000),
+        Answer(200, b'{"choices": [{"message": {"content": ""}}], "usage": {"prompt_tokens": 1e999}}'),
         Answer(200, completion("x"), breaks_off=True),
     ],
 )
@@ -210,3 +212,24 @@ def test_a_private_address_is_not_asked_unless_the_settings_name_it(base_url: st
 def test_what_is_no_address_of_an_endpoint_is_refused(base_url: str, reason: str) -> None:
     with pytest.raises(EndpointRefuses, match=reason):
         Endpoint(base_url, "judge-1", KEY)
+
+
+def test_a_name_is_looked_up_once_for_all_questions(
+    endpoint: FakeEndpoint, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.JUDGE_HOSTS = ["rebound.example"]
+    real, asked = socket.getaddrinfo, []
+
+    def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != "rebound.example":
+            return real(host, *args, **kwargs)
+        asked.append(host)
+        return real("127.0.0.1" if len(asked) == 1 else "127.0.0.2", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    endpoint.answer_with(Answer(body=opinion(), headers={"Connection": "close"}))
+    caller = Endpoint(endpoint.base_url.replace("127.0.0.1", "rebound.example"), "judge-1", KEY)
+    for _ in range(3):
+        caller.ask(MESSAGES, schema={}, most_tokens=5)
+    assert (len(asked), len(endpoint.requests)) == (1, 3)
+    assert endpoint.headers[0]["Host"].startswith("rebound.example:")
