@@ -6,7 +6,7 @@ from celery import shared_task
 from celery.contrib.django.task import DjangoTask
 
 from curation.filters import choose_trajectories
-from curation.services import bulk_runs, datasets, difficulty_fits, import_runs, pair_proposals, uploads
+from curation.services import bulk_runs, datasets, difficulty_fits, import_runs, judge_runs, pair_proposals, uploads
 
 
 @shared_task(base=DjangoTask)
@@ -39,3 +39,8 @@ def run_bulk_action(pk: int) -> None:
 @shared_task(base=DjangoTask)
 def search_pairs(pk: int) -> None:
     pair_proposals.run_search(pk)
+
+
+@shared_task(base=DjangoTask)
+def run_judge(pk: int) -> None:
+    judge_runs.run_judge(pk, choose_trajectories)

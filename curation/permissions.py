@@ -22,7 +22,9 @@ from curation.models import (
     Dataset,
     DatasetVersion,
     Import,
+    Judge,
     Judgement,
+    JudgeRun,
     Membership,
     Mention,
     PairSearch,
@@ -187,6 +189,15 @@ def get_pair(access: Access, pk: int) -> PreferencePair:
 
 def get_search(access: Access, pk: int) -> PairSearch:
     return _get(PairSearch.objects.filter(project=access.project), pk, "search for pairs")
+
+
+def get_judge(access: Access, pk: int) -> Judge:
+    return _get(Judge.objects.filter(project=access.project).select_related("created_by"), pk, "judge")
+
+
+def get_judge_run(access: Access, pk: int) -> JudgeRun:
+    runs = JudgeRun.objects.filter(judge__project=access.project)
+    return _get(runs.select_related("judge__project", "created_by"), pk, "run of a judge")
 
 
 def get_dataset(access: Access, pk: int) -> Dataset:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from curation.judge_rule import JudgeRule
+
 MOST_RULES = 100
 DEEPEST = 8
 
@@ -48,7 +50,7 @@ class BandRule(_Rule):
     values: list[Band] = Field(min_length=1)
 
 
-Leaf = OutcomeRule | StatusRule | SourceRule | ModelRule | BandRule
+Leaf = OutcomeRule | StatusRule | SourceRule | ModelRule | BandRule | JudgeRule
 
 
 class AllOf(_Rule):

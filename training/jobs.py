@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import current_app, shared_task
 from celery.contrib.django.task import DjangoTask
 
-from curation.models import BulkAction, DatasetVersion, DifficultyFit, Import, PairSearch
+from curation.models import BulkAction, DatasetVersion, DifficultyFit, Import, JudgeRun, PairSearch
 from curation.services.import_files import clear_files
 from curation.services.jobs import sweep_jobs as sweep
 from curation.services.uploads import clear_uploads, find_stalled_fetches
@@ -19,6 +19,7 @@ SWEPT = (
     (DifficultyFit, "curation.jobs.fit_difficulty"),
     (DatasetVersion, "curation.jobs.freeze_version"),
     (PairSearch, "curation.jobs.search_pairs"),
+    (JudgeRun, "curation.jobs.run_judge"),
     (Run, "training.jobs.supervise_run"),
     (Evaluation, "training.jobs.supervise_evaluation"),
 )

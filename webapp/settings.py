@@ -144,6 +144,10 @@ UPLOADS_ROOT = HOME / "uploads"
 IMPORT_FOLDERS = [*filter(None, os.environ.get("WHETSTONE_IMPORT_FOLDERS", "").split(os.pathsep))]
 # Private hosts that imports may be fetched from all the same: a store in one's own network, say.
 IMPORT_HOSTS = [*filter(None, os.environ.get("WHETSTONE_IMPORT_HOSTS", "").split(","))]
+# Private hosts that model judges may be asked at, and the only ones that get keys of the server's environment.
+JUDGE_HOSTS = [*filter(None, os.environ.get("WHETSTONE_JUDGE_HOSTS", "").split(","))]
+# What keys of judges are sealed with.
+SEALING_KEY = read_or_make_secret("sealing_key")
 RUNS_ROOT = HOME / "runs"
 # Base models are directories below these; nothing outside can be named in a launch.
 MODEL_ROOTS = [HOME / "models", *filter(None, os.environ.get("WHETSTONE_MODEL_ROOTS", "").split(os.pathsep))]
@@ -163,7 +167,10 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"training.jobs.supervise_*": {"queue": "training"}}
+CELERY_TASK_ROUTES = {
+    "training.jobs.supervise_*": {"queue": "training"},
+    "curation.jobs.run_judge": {"queue": "judging"},  # it waits for hours, and must keep nobody else waiting
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 2.0  # seconds a job has to finish when the product stops
@@ -195,6 +202,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobState": "curation.models.job.JobState",
         "FailureMode": "curation.models.review.FailureMode",
+        "VerdictEnum": "curation.models.review.Review.Verdict",
         "ReservationState": "curation.models.queue.Reservation.State",
     },
 }

@@ -14,7 +14,9 @@ from curation.api import (
     gold,
     import_records,
     imports,
+    judge_runs,
     judgements,
+    judges,
     pairs,
     projects,
     queues,
@@ -44,6 +46,8 @@ urlpatterns = [
                 *pairs.routes,
                 *judgements.routes,
                 *difficulty.routes,
+                *judges.routes,
+                *judge_runs.routes,
                 *datasets.routes,
             ]
         ),

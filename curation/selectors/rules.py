@@ -7,7 +7,9 @@ from operator import and_, or_
 
 from django.db.models import Q
 
+from curation.judge_rule import JudgeRule
 from curation.rules import AllOf, AnyOf, BandRule, Leaf, ModelRule, Not, OutcomeRule, Rule, SourceRule, StatusRule
+from curation.selectors.judge_rule import match_judge
 
 EVERYTHING = Q(pk__isnull=False)
 OUTCOMES: dict[str, bool | None] = {"success": True, "failure": False, "none": None}
@@ -33,6 +35,8 @@ def _match_leaf(rule: Leaf) -> Q:
         return Q(source__in=rule.values)
     if isinstance(rule, ModelRule):
         return Q(model__in=rule.values)
+    if isinstance(rule, JudgeRule):
+        return match_judge(rule)
     assert isinstance(rule, BandRule)  # noqa: S101  # the last of the leaves
     known = [int(value) for value in rule.values if value != "unknown"]
     return Q(task__band__in=known) | (Q(task__band=None) if "unknown" in rule.values else Q(pk__in=[]))

@@ -45,7 +45,7 @@ LEFT JOIN LATERAL (
     WHERE attempt.task_id = task.id AND decision.withdrawn_at IS NULL AND decision.grade IS NOT NULL
     ORDER BY decision.id DESC LIMIT 1
 ) AS decided ON true
-WHERE task.project_id = %s AND task.id = ANY(%s)
+WHERE task.project_id = %s AND task.id = ANY ((SELECT %s::bigint[])::bigint[])
 """  # noqa: S608  # made of constants
 
 WRITE = """

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import Case, CharField, Count, F, FloatField, Func, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Abs, Cast, Coalesce, Concat
 
-from curation.models import Judgement, PreferencePair, Project, Queue, Trajectory
+from curation.models import Judgement, Opinion, PreferencePair, Project, Queue, Trajectory
 
 MANY = 1000
 """Items from which on the planner is given new statistics at once: without them the next item is searched for."""
@@ -76,6 +76,25 @@ FOLLOW_PAIRS = FOLLOW.format(
     **PAIRS,
     dispute="-(SELECT count(DISTINCT answer) FROM curation_judgement AS given WHERE given.pair_id = subject.id)",
 )
+# The newest opinion of any judge on the newest revision.
+FOLLOW_OPINIONS = """
+UPDATE curation_queueitem AS item SET rank = fresh.rank
+FROM (
+    SELECT waiting.id, abs(opinion.score - 0.5) AS rank
+    FROM curation_trajectory AS subject
+    JOIN curation_queueitem AS waiting ON waiting.trajectory_id = subject.id AND waiting.free_slots <> '{}'
+    JOIN curation_queue AS queue ON queue.id = waiting.queue_id AND queue."order" = 'uncertainty'
+    CROSS JOIN LATERAL (
+        SELECT given.score FROM curation_opinion AS given
+        JOIN curation_revision AS judged ON judged.id = given.revision_id
+        WHERE given.trajectory_id = subject.id AND judged.number = subject.head_number
+        ORDER BY given.id DESC LIMIT 1
+    ) AS opinion
+    WHERE subject.id = ANY(%s)
+    FOR UPDATE OF waiting SKIP LOCKED
+) AS fresh
+WHERE item.id = fresh.id AND item.rank <> fresh.rank
+"""
 WAITING_TASKS = """
 SELECT DISTINCT attempt.task_id FROM curation_queue AS queue
 JOIN curation_queueitem AS waiting ON waiting.queue_id = queue.id AND waiting.free_slots <> '{}'
@@ -112,6 +131,12 @@ def follow_statuses(task_ids: Sequence[int]) -> None:
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         for task in task_ids:
             cursor.execute(FOLLOW_STATUSES, [task])
+
+
+def follow_opinions(trajectory_ids: Sequence[int]) -> None:
+    """Keep the order of open items true after judges have said something of these trajectories."""
+    with connection.cursor() as cursor:
+        cursor.execute(FOLLOW_OPINIONS, [list(trajectory_ids)])
 
 
 def follow_pairs(task_id: int) -> None:
@@ -159,7 +184,11 @@ def _rank_trajectories(queue: Queue) -> Any:
         case Queue.Order.DISAGREEMENT:
             return Case(When(status=Trajectory.Status.DISPUTED, then=Value(-1.0)), default=Value(0.0))
         case Queue.Order.UNCERTAINTY:
-            return Coalesce(Abs(F("reward") - F("project__success_threshold")), Value(LAST))
+            # A score of judges that was imported stands in where no judge of the project has said anything.
+            given = Opinion.objects.filter(trajectory=OuterRef("pk"), revision__number=OuterRef("head_number"))
+            newest = given.order_by("-pk").values("score")[:1]
+            near = Abs(F("reward") - F("project__success_threshold"))
+            return Coalesce(Abs(Subquery(newest) - 0.5), near, Value(LAST))
     return Value(0.0)
 
 

@@ -30,6 +30,7 @@ ENTRIES = (
     Entry("Mentions", "curation:mention-list", "mention"),
     Entry("Imports", "curation:import-list", "import", "Curate"),
     Entry("Difficulty", "curation:difficulty-report", "difficulty", "Curate"),
+    Entry("Judges", "curation:judge-list", "judge", "Curate"),
     Entry("Datasets", "curation:dataset-list", "dataset", "Curate"),
     Entry("Runs", "training:run-list", "run", "Train"),
     Entry("Compare", "training:compare", "compare", "Train"),

@@ -12,6 +12,7 @@ from curation.models import BulkAction
 from curation.permissions import access_project, get_revision, get_trajectory, may_see_outcome
 from curation.revisions.diff import diff_steps
 from curation.selectors.bulk import list_single_queues, list_tags
+from curation.selectors.judges import list_opinions
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import (
     ORDERS,
@@ -62,13 +63,15 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
 @require_GET
 def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     access, trajectory, revision = open_revision(request, project, pk)
+    blind = not may_see_outcome(access, trajectory)
     context = {
         **reading_context(trajectory, revision, query=request.GET),
         **thread_context(access, trajectory),
         "revisions": list_revisions(trajectory),
         "reviews": list_reviews(access, trajectory),
         "attempts": list_attempts(access, trajectory),
-        "blind": not may_see_outcome(access, trajectory),
+        "opinions": [] if blind else list_opinions(trajectory),
+        "blind": blind,
         "decision": find_decision(trajectory),
         "can_edit": access.is_curator and revision.number == trajectory.head_number,
         "export_formats": EXPORT_FORMATS,
