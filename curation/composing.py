@@ -6,7 +6,8 @@ What is held out is left as the filter took it, but for the caps: see curation.r
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 
 from curation.difficulty import BANDS
 from curation.holding_out import draw_lot
@@ -120,9 +121,8 @@ class _Composer:
         most = self.recipe.most_per_task
         if most is None:
             return rows
-        return [
-            row for task in self._by_task(rows).values() for row in self.cut(task, most, f"more than {most} of one task")
-        ]
+        reason = f"more than {most} of one task"
+        return [row for task in self._by_task(rows).values() for row in self.cut(task, most, reason)]
 
     def balance(self, rows: list[Candidate]) -> list[Candidate]:
         """KTO: at most so many of one kind for each of the other, as many as there are tasks for first."""
@@ -147,6 +147,12 @@ class _Composer:
         if not shares or not recipe.reach or not rows:
             return rows
         there = {band: sum(row.band == band for row in rows) for band in BANDS}
+        if not any(there.values()):
+            self.selection.problems.append(
+                "No row has a known difficulty, so no target can be reached: difficulty comes from attempts with an "
+                "outcome, or from people's grades."
+            )
+            return rows
         if "quotas" not in recipe.reach:
             for band in list_unreachable(there, shares):
                 self.selection.problems.append(
@@ -164,17 +170,17 @@ class _Composer:
         if quotas.scarcest is not None and size < len(rows):
             band = quotas.scarcest
             self.selection.warnings.append(
-                f"The set has {size:,} rows, as many as difficulty {band} allows: {there[band]:,} of its rows are there, "
-                f"and it should be {shares[band]:.2f} of the set."
+                f"The set has {size:,} rows, as many as difficulty {band} allows: {there[band]:,} of its rows are "
+                f"there, and it should be {shares[band]:.2f} of the set."
             )
         known = [row for row in rows if row.band]
-        self.leave_out(
-            (row for row in rows if not row.band), "of unknown difficulty, of which the target has no share"
-        )
+        self.leave_out((row for row in rows if not row.band), "of unknown difficulty, of which the target has no share")
         reason = "more of difficulty {band} than the target asks for"
         return self._cut_bands(known, {band: quotas.rows.get(band, 0) for band in BANDS}, reason)
 
     def keep_limits(self, rows: list[Candidate]) -> list[Candidate]:
+        if self.recipe.most_rows is None and self.recipe.most_tokens is None:
+            return rows
         rows = sorted(rows, key=self.lot)
         if self.recipe.most_rows is not None:
             rows = self.cut(rows, self.recipe.most_rows, f"more than {self.recipe.most_rows:,} rows")
@@ -224,15 +230,16 @@ class _Composer:
 
     def _spread(self, rows: Iterable[Candidate]) -> list[Candidate]:
         """By lot, but each task's first row before any second one: what stays is of as many tasks as can be."""
-        places = [(place, self.lot(row), row) for task in self._by_task(rows).values() for place, row in enumerate(task)]
-        by_place: Callable[[tuple[int, int, Candidate]], tuple[int, int]] = lambda entry: entry[:2]  # noqa: E731
-        return [row for _, _, row in sorted(places, key=by_place)]
+        places = [
+            (place, self.lot(row), row) for task in self._by_task(rows).values() for place, row in enumerate(task)
+        ]
+        return [row for _, _, row in sorted(places, key=itemgetter(0, 1))]
 
     def _cut_bands(self, rows: list[Candidate], most: Mapping[int, int], reason: str) -> list[Candidate]:
         kept = []
         for band in {row.band for row in rows}:
             part = [row for row in rows if row.band == band]
-            if band in most:
+            if band is not None and band in most:
                 part = self.cut(self._spread(part), most[band], reason.format(band=band))
             kept += part
         return kept

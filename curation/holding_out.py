@@ -25,7 +25,7 @@ def hold_out_tasks(tasks: Iterable[tuple[str, int | None]], *, seed: int, share:
     lots: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for fingerprint, known in bands.items():
         lots[known].append((draw_lot(seed, fingerprint), fingerprint))
-    held_out = set()
+    held_out: set[str] = set()
     for drawn in lots.values():
         least = int(share * len(drawn))
         drawn.sort()

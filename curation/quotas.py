@@ -55,8 +55,9 @@ def _round(shares: Mapping[int, float], size: int) -> dict[int, int]:
 
 
 def word_lack(recipe: DatasetRecipe, lack: Lack, *, size: int) -> str:
-    """"Difficulty 5 needs 120 rows for a uniform set of 600, and 14 are there."""
-    name = {"uniform": "a uniform set", "pool": "a set like the pool"}.get(recipe.target, "a set as the target wants it")
+    """As "Difficulty 5 needs 120 rows for a uniform set of 600, and 14 are there."""
+    names = {"uniform": "a uniform set", "pool": "a set like the pool"}
+    name = names.get(recipe.target, "a set as the target wants it")
     there = "none is there" if not lack.there else f"{lack.there:,} {'is' if lack.there == 1 else 'are'} there"
     rows = f"{lack.wanted:,} row{'' if lack.wanted == 1 else 's'}"
     return f"Difficulty {lack.band} needs {rows} for {name} of {size:,}, and {there}."

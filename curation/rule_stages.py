@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from curation.rules import AllOf, AnyOf, Not, OutcomeRule, Rule, list_leaves
 
-from curation.rules import AllOf, Rule, list_leaves
-
-FilterStage = Literal["rule", "success", "model", "human"]
-STAGES: dict[FilterStage, str] = {
+STAGES: dict[str, str] = {
     "rule": "Rule filter",
     "success": "Success filter",
     "model": "Model filter",
     "human": "Human review",
 }
-_STAGE_OF: dict[str, FilterStage] = {
+_STAGE_OF: dict[str, str] = {
     "outcome": "success",
     "reward": "success",
     "replay": "success",
@@ -34,7 +31,7 @@ _REASONS = {
 }
 
 
-def stage_of(part: Rule) -> FilterStage:
+def stage_of(part: Rule) -> str:
     """The stage of one part of a filter: of joined rules, the last of theirs."""
     order = list(STAGES)
     return max((_STAGE_OF.get(leaf.rule, "rule") for leaf in list_leaves(part)), key=order.index, default="rule")
@@ -42,9 +39,11 @@ def stage_of(part: Rule) -> FilterStage:
 
 def reason_of(part: Rule) -> str:
     """Why what fails this part of a filter is left out."""
+    if isinstance(part, OutcomeRule) and part.values == ["success"]:
+        return "no recorded success"
     kinds = list(dict.fromkeys(leaf.rule for leaf in list_leaves(part)))
-    if hasattr(part, "rule") and part.rule in _REASONS:
-        return _REASONS[part.rule]
+    if len(kinds) == 1 and kinds[0] in _REASONS and not isinstance(part, AllOf | AnyOf | Not):
+        return _REASONS[kinds[0]]
     return f"fails the rule on {' and '.join(kinds)}" if kinds else "fails the filter"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from curation.bias import TaskMass
 from curation.waterfall import Stage
 
 CHARACTERS_PER_TOKEN = 4
@@ -31,6 +32,7 @@ class Candidate:
     held_out: bool = False
     weight: float = 1.0
     trajectory_id: int | None = None
+    revision_number: int = 0
     revision_id: int | None = None
     duplicate_of: int | None = None
     pair_id: int | None = None
@@ -80,6 +82,9 @@ class Selection:
     `stages` is the waterfall in supervised tokens; of the dataset's stage, the training side by weight and the
     held-out side. `target` holds the share of each band that was asked for, or is None. `problems` are what keeps the
     recipe from being what it says it is, each a sentence; freezing refuses them. `warnings` do not.
+
+    What each task has, in supervised tokens: `pool` as collected, `filtered` after the filter, and `trained` of the
+    training side by weight, general instruction data left out.
     """
 
     candidates: list[Candidate] = field(default_factory=list)
@@ -89,12 +94,28 @@ class Selection:
     overlaps: list[Overlap] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    pool: list[TaskMass] = field(default_factory=list)
+    filtered: list[TaskMass] = field(default_factory=list)
+    trained: list[TaskMass] = field(default_factory=list)
 
     @property
     def left_out(self) -> Counter[str]:
         """The number left out by reason."""
         return Counter(row.reason for row in self.left_out_rows)
 
+    def left_out_at(self, stage: str, reason: str) -> int:
+        return sum(row.stage == stage and row.reason == reason for row in self.left_out_rows)
+
     @property
     def train(self) -> Iterator[Candidate]:
         return (candidate for candidate in self.candidates if not candidate.held_out)
+
+
+def explain_empty(selection: Selection) -> str:
+    """Why there is no row to train on; empty where there is one."""
+    if any(True for _ in selection.train):
+        return ""
+    if selection.candidates:
+        return "Every task fell on the held-out side; lower the held-out share or change the seed."
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(selection.left_out.items()))
+    return f"The recipe takes no row. Left out: {reasons or 'nothing; there is nothing to take'}."

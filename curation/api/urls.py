@@ -18,6 +18,7 @@ from curation.api import (
     pairs,
     projects,
     queues,
+    recipes,
     remarks,
     reservations,
     trajectories,
@@ -44,6 +45,7 @@ urlpatterns = [
                 *pairs.routes,
                 *judgements.routes,
                 *difficulty.routes,
+                *recipes.routes,
                 *datasets.routes,
             ]
         ),
