@@ -6,8 +6,9 @@ Exact, and not estimated from a MinHash: the texts of tasks are short, and those
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from math import ceil
 
 WORDS = 3
 LONGEST = 20_000
@@ -38,10 +39,15 @@ def find_near(
             holders[piece].append(number)
     for number, text in texts:
         mine = list_pieces(text)
-        shared = Counter(other for piece in mine for other in holders.get(piece, ()))
-        nearest = max(
-            ((common / (len(mine) + len(pieces[other]) - common), -other) for other, common in shared.items()),
-            default=(0.0, 0),
-        )
-        if shared and nearest[0] >= least:
-            yield number, -nearest[1], nearest[0]
+        # One that is near enough has all but so many pieces of mine, so it has one of any `few` of them: the rarest.
+        few = len(mine) - ceil(least * len(mine) - 1e-9) + 1
+        rarest = sorted(mine, key=lambda piece: len(holders.get(piece, ())))[:few]
+        others = {other for piece in rarest for other in holders.get(piece, ())}
+        found = max(((_compare(mine, pieces[other]), -other) for other in others), default=(0.0, 0))
+        if others and found[0] >= least:
+            yield number, -found[1], found[0]
+
+
+def _compare(one: frozenset[str], other: frozenset[str]) -> float:
+    common = len(one & other)
+    return common / (len(one) + len(other) - common)
