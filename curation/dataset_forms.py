@@ -123,6 +123,10 @@ class RecipeForm(forms.Form):
         return [self[name] for name in names if name in self.fields]
 
     @property
+    def kind_words(self) -> str:
+        return str(Dataset.Kind(self.kind).label)
+
+    @property
     def filter_fields(self) -> list[forms.BoundField]:
         return self.list_fields("statuses", "minimum_strength", "turns", "only_successes")
 

@@ -69,7 +69,7 @@ def list_unreachable(there: Mapping[int, float], shares: Mapping[int, float]) ->
 
 
 def word_shortfalls(reached: Mapping[int, float], shares: Mapping[int, float]) -> str:
-    """What bands lack of their share after weighting, in words; empty where none lacks a hundredth."""
+    """What bands lack of their share after weighting, in words; empty where none that is there lacks a hundredth."""
     have = shares_of(reached)
-    short = [band for band in BANDS if shares.get(band, 0) - have[band] >= 0.01]
+    short = [band for band in BANDS if have[band] and shares.get(band, 0) - have[band] >= 0.01]
     return ", ".join(f"difficulty {band} comes to {have[band]:.2f} instead of {shares[band]:.2f}" for band in short)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from curation.jobs import freeze_version
-from curation.models import DatasetVersion, JobState, Role
+from curation.models import Dataset, DatasetVersion, JobState, Role
 from curation.models.dataset import Split
 from curation.permissions import access_project, get_dataset, get_version
 from curation.recipe import Evaluation, read_recipe
@@ -21,6 +21,9 @@ from curation.selectors.datasets import list_datasets, list_rows, list_versions,
 from curation.selectors.pages import BadCursor, take_page
 from curation.services.datasets import create_version
 from curation.services.jobs import request_stop
+
+TRAINABLE = (Dataset.Kind.SFT, Dataset.Kind.DPO)
+"""What the engine of this product trains on; the other kinds are exported."""
 
 
 @require_GET
@@ -81,6 +84,7 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     context = {
         "version": version,
         "dataset": version.dataset,
+        "trainable": version.state == JobState.DONE and version.dataset.kind in TRAINABLE,
         "page": page,
         "problem": problem,
         "split": split,

@@ -39,7 +39,11 @@ def dataset_create(request: HttpRequest, project: str) -> HttpResponse:
         else:
             messages.success(request, f"{dataset.name} is ready. Freeze a version to train on it.")
             return redirect("curation:dataset-detail", project, dataset.pk)
-    return render(request, "curation/dataset_create.html", {"form": form, "kinds": Dataset.Kind.choices})
+    return render(
+        request,
+        "curation/dataset_create.html",
+        {"form": form, "kinds": [(kind, label.split(":")[0]) for kind, label in Dataset.Kind.choices]},
+    )
 
 
 @require_POST

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -62,7 +63,7 @@ def measure() -> Iterator[Figure]:
     for name, plain in RECIPES.items():
         recipe = read_recipe(plain)
         check(access, recipe)
-        yield Figure(name, round(time_often(lambda recipe=recipe: preview_recipe(access, recipe)), 2), "s", floor)
+        yield Figure(name, round(time_often(partial(preview_recipe, access, recipe)), 2), "s", floor)
 
 
 def read(project: Project) -> None:
