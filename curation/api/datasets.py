@@ -16,19 +16,19 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from curation.api.problems import Conflict
+from curation.api.recipes import check_recipe
 from curation.jobs import freeze_version
 from curation.models import Dataset, DatasetVersion, Role
 from curation.models.dataset import Split
 from curation.permissions import access_project, get_dataset, get_version
-from curation.recipe import DatasetRecipe, RecipeError, read_recipe
-from curation.selectors.datasets import list_datasets, list_versions, preview_recipe, summarize_version
+from curation.selectors.datasets import list_datasets, list_versions, summarize_version
 from curation.selectors.pages import BadCursor, take_page
 from curation.services.datasets import create_dataset, create_version
 from curation.services.exports import NotFrozen, RangeNotSatisfiable, find_export, read_range, stream_file
 
 
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
-    """`recipe` is described at curation/recipe: its `kind` is sft or dpo; every other field has a default."""
+    """`recipe` has a `kind`, and a default for every other field: see the preview of a recipe."""
 
     kind = serializers.CharField(read_only=True)
     recipe = serializers.JSONField()
@@ -122,20 +122,12 @@ class DatasetList(APIView):
         access = access_project(request, project, Role.CURATOR)
         form = DatasetSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        recipe = _check_recipe(form.validated_data["recipe"])
+        recipe = check_recipe(form.validated_data["recipe"])
         try:
             dataset = create_dataset(access, name=form.validated_data["name"], recipe=recipe)
         except ValueError as error:
             raise serializers.ValidationError({"name": str(error)}) from error
         return Response(DatasetSerializer(dataset).data, status=201)
-
-
-class DatasetPreview(APIView):
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=StatsSerializer)
-    def post(self, request: Request, project: str) -> Response:
-        """What a recipe, the body of the request, would come to now."""
-        access = access_project(request, project, Role.CURATOR)
-        return Response(StatsSerializer(preview_recipe(access, _check_recipe(request.data))).data)
 
 
 class DatasetDetail(APIView):
@@ -220,18 +212,8 @@ class VersionExport(APIView):
         )
 
 
-def _check_recipe(plain: Any) -> DatasetRecipe:
-    if not isinstance(plain, dict):
-        raise serializers.ValidationError({"recipe": "A recipe is an object with a kind, sft or dpo."})
-    try:
-        return read_recipe(plain)
-    except RecipeError as error:
-        raise serializers.ValidationError({"recipe": str(error)}) from error
-
-
 routes: list[URLPattern] = [
     path("datasets/", DatasetList.as_view(), name="api-dataset-list"),
-    path("datasets/preview/", DatasetPreview.as_view(), name="api-dataset-preview"),
     path("datasets/<int:pk>/", DatasetDetail.as_view(), name="api-dataset-detail"),
     path("datasets/<int:pk>/versions/", VersionList.as_view(), name="api-version-list"),
     path("versions/<int:pk>/", VersionDetail.as_view(), name="api-version-detail"),

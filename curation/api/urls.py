@@ -20,6 +20,7 @@ from curation.api import (
     pairs,
     projects,
     queues,
+    recipes,
     remarks,
     reservations,
     trajectories,
@@ -48,6 +49,7 @@ urlpatterns = [
                 *difficulty.routes,
                 *judges.routes,
                 *judge_runs.routes,
+                *recipes.routes,
                 *datasets.routes,
             ]
         ),

@@ -25,7 +25,7 @@ from curation.models import (
     Trajectory,
 )
 from curation.models.dataset import Split
-from curation.selectors.datasets import CHARACTERS_PER_TOKEN
+from curation.selection import CHARACTERS_PER_TOKEN
 from curation.selectors.queues import keep_if_large
 from curation.selectors.tasks import ACCEPTED, NOT_CRASHED, REACHED
 from curation.waterfall import Band, Stage, follow_stages, read_stages

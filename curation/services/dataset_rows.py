@@ -12,9 +12,9 @@ from typing import Any
 from curation.formats.document import Document, Step
 from curation.formats.messages import document_to_messages
 from curation.models import Revision, StepLabel
-from curation.recipe import DatasetRecipe, SFTDatasetRecipe
+from curation.recipe import DatasetRecipe, PairRecipe, TrajectoryRecipe
 from curation.revisions import count_agent_characters, split_pair_messages
-from curation.selectors.candidates import Candidate
+from curation.selection import Candidate
 
 DOCUMENTS_AT_ONCE = 16
 
@@ -35,10 +35,10 @@ def build_rows(recipe: DatasetRecipe, candidates: Sequence[Candidate]) -> Iterat
     """Each candidate's row, in order; documents are read a few at a time."""
     remaining = iter(candidates)
     while batch := list(islice(remaining, DOCUMENTS_AT_ONCE)):
-        if isinstance(recipe, SFTDatasetRecipe):
-            yield from _build_trajectories(recipe, batch)
-        else:
+        if isinstance(recipe, PairRecipe):
             yield from _build_pairs(batch)
+        else:
+            yield from _build_trajectories(recipe, batch)
 
 
 def write_line(row: Row) -> bytes:
@@ -53,7 +53,7 @@ def list_shapes(row: Row) -> set[tuple[str, frozenset[str] | bool]]:
     return shapes | {(name, frozenset(message)) for name in columns for message in row[name]}
 
 
-def _build_trajectories(recipe: SFTDatasetRecipe, batch: Sequence[Candidate]) -> Iterator[Built]:
+def _build_trajectories(recipe: TrajectoryRecipe, batch: Sequence[Candidate]) -> Iterator[Built]:
     revisions = Revision.objects.in_bulk([candidate.revision_id for candidate in batch])
     wrong = _find_wrong_steps(revisions) if recipe.skip_wrong_steps else {}
     for candidate in batch:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
+from curation.composing import weigh_rows
 from curation.models import ACTIVE_STATES, Dataset, DatasetRow, DatasetVersion, JobState, Role
 from curation.models.dataset import Split
 from curation.permissions import Access
@@ -23,11 +24,10 @@ from curation.recipe import (
     DatasetRecipe,
     dump_recipe,
     hash_content,
-    is_held_out,
     read_recipe,
-    weigh_bands,
 )
-from curation.selectors.candidates import Selection, select_candidates
+from curation.selection import CHARACTERS_PER_TOKEN, Candidate, Selection
+from curation.selectors.candidates import select_candidates
 from curation.services.audit import record_action
 from curation.services.dataset_rows import build_rows, list_shapes, write_line
 from curation.services.jobs import JobStopped, beat_job, claim_job, end_job
@@ -142,6 +142,8 @@ def _freeze(version: DatasetVersion) -> None:
     beat_job(version, stage="choosing rows", progress=0)
     selection = select_candidates(version.dataset.project, recipe)
     version.left_out = dict(selection.left_out)
+    if selection.problems:
+        raise NothingToFreeze(" ".join(selection.problems))
     beat_job(version, stage="reading documents", progress_total=len(selection.candidates))
     folder = locate_file("0" * 64).parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,13 +174,14 @@ def _write_drafts(
     version: DatasetVersion, recipe: DatasetRecipe, selection: Selection, drafts: dict[Split, _Draft]
 ) -> None:
     left_out = Counter(selection.left_out)
+    trained: list[tuple[Candidate, DatasetRow]] = []
     beat = time.monotonic()
     for done, built in enumerate(build_rows(recipe, selection.candidates), start=1):
         candidate = built.candidate
         if built.row is None:
             left_out[built.reason] += 1
         else:
-            split = Split.EVAL if is_held_out(recipe, candidate.fingerprint) else Split.TRAIN
+            split = Split.EVAL if candidate.held_out else Split.TRAIN
             row = DatasetRow(
                 version=version,
                 split=split,
@@ -189,13 +192,17 @@ def _write_drafts(
                 characters=built.characters,
             )
             drafts[split].add(built.row, row)
+            if split == Split.TRAIN:
+                candidate.tokens = built.characters / CHARACTERS_PER_TOKEN
+                trained.append((candidate, row))
         if time.monotonic() - beat > BEAT_SECONDS:
             beat_job(version, progress=done)
             beat = time.monotonic()
     version.left_out = dict(sorted(left_out.items()))
-    weights = weigh_bands(recipe, [row.band for row in drafts[Split.TRAIN].rows])
-    for row in drafts[Split.TRAIN].rows:
-        row.weight = round(weights[row.band], 6)
+    # Weighed once more, by what was counted in the documents.
+    weigh_rows(recipe, [candidate for candidate, _ in trained], selection.target)
+    for candidate, row in trained:
+        row.weight = round(candidate.weight, 6)
 
 
 def _check_rows(version: DatasetVersion, drafts: dict[Split, _Draft]) -> None:

@@ -9,19 +9,21 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from curation.dataset_forms import make_form
 from curation.jobs import freeze_version
-from curation.models import DatasetVersion, JobState, Role
+from curation.models import Dataset, DatasetVersion, JobState, Role
 from curation.models.dataset import Split
-from curation.permissions import Access, access_project, get_dataset, get_version
-from curation.recipe import DatasetRecipe, read_recipe
-from curation.selectors.datasets import list_datasets, list_rows, list_versions, preview_recipe, summarize_version
+from curation.permissions import access_project, get_dataset, get_version
+from curation.recipe import Evaluation, read_recipe
+from curation.rules import dump_rule
+from curation.selectors.datasets import list_datasets, list_rows, list_versions, summarize_version
 from curation.selectors.pages import BadCursor, take_page
-from curation.selectors.trajectories import list_models
-from curation.services.datasets import create_dataset, create_version
+from curation.services.datasets import create_version
 from curation.services.jobs import request_stop
+
+TRAINABLE = (Dataset.Kind.SFT, Dataset.Kind.DPO)
+"""What the engine of this product trains on; the other kinds are exported."""
 
 
 @require_GET
@@ -33,40 +35,6 @@ def dataset_list(request: HttpRequest, project: str) -> HttpResponse:
     except (BadCursor, ValueError) as error:
         problem, page = str(error), take_page(list_datasets(access), order="-id", cursor=None)
     return render(request, "curation/dataset_list.html", {"page": page, "problem": problem})
-
-
-@require_http_methods(["GET", "POST"])
-def dataset_create(request: HttpRequest, project: str) -> HttpResponse:
-    """The form of a recipe; `kind` chooses SFT or DPO, `from` a dataset whose recipe to begin with."""
-    access = access_project(request, project, Role.CURATOR)
-    recipe = _read_template(request, access)
-    kind = recipe.kind if recipe else request.GET.get("kind", "sft")
-    models = list_models(access)
-    form = make_form(kind, data=request.POST or None, recipe=recipe, models=models)
-    if request.method == "POST" and form.is_valid():
-        try:
-            dataset = create_dataset(access, name=form.cleaned_data["name"], recipe=form.recipe)
-        except ValueError as error:
-            form.add_error("name", str(error))
-        else:
-            messages.success(request, f"{dataset.name} is ready. Freeze a version to train on it.")
-            return redirect("curation:dataset-detail", project, dataset.pk)
-    shown = form.recipe if form.is_bound and form.is_valid() else recipe or read_recipe({"kind": form.kind})
-    context = {"form": form, "stats": preview_recipe(access, shown)}
-    return render(request, "curation/dataset_create.html", context)
-
-
-@require_GET
-def dataset_preview(request: HttpRequest, project: str) -> HttpResponse:
-    """What the recipe in the form would come to; asked for at every change of the form."""
-    access = access_project(request, project, Role.CURATOR)
-    fields = request.GET.copy()
-    fields["name"] = fields.get("name") or "preview"  # not needed yet
-    form = make_form(fields.get("kind", ""), data=fields, models=list_models(access))
-    context: dict[str, Any] = {"form": form}
-    if form.is_valid():
-        context["stats"] = preview_recipe(access, form.recipe)
-    return render(request, "curation/dataset_create.html#preview", context)
 
 
 @require_GET
@@ -116,6 +84,7 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     context = {
         "version": version,
         "dataset": version.dataset,
+        "trainable": version.state == JobState.DONE and version.dataset.kind in TRAINABLE,
         "page": page,
         "problem": problem,
         "split": split,
@@ -136,29 +105,34 @@ def version_stop(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     return redirect("curation:dataset-detail", project, version.dataset_id)
 
 
-def _read_template(request: HttpRequest, access: Access) -> DatasetRecipe | None:
-    chosen = request.GET.get("from", "")
-    return read_recipe(get_dataset(access, int(chosen)).recipe) if chosen.isdecimal() and len(chosen) < 16 else None
-
-
 def _describe_recipe(plain: dict[str, Any]) -> list[tuple[str, str]]:
-    """Each field of a recipe by its title, in words."""
+    """The filter, the split, and each other field that is not as in a new recipe, by its title and in words."""
     recipe = read_recipe(plain)
-    described = []
+    usual = read_recipe({"kind": recipe.kind})
+    described = [("Filter", json.dumps(dump_rule(recipe.where)))]
+    if recipe.filter:
+        described.append(("Saved filter", f"{recipe.filter.name} v{recipe.filter.version}"))
     for name, field in type(recipe).model_fields.items():
         value = getattr(recipe, name)
-        if name == "kind":
-            continue
-        if isinstance(value, bool):
-            words = "yes" if value else "no"
-        elif isinstance(value, dict):
-            words = ", ".join(f"{key}: {weight:g}" for key, weight in value.items()) or "all alike"
-        elif isinstance(value, list):
-            words = ", ".join(value) or "all"
-        else:
-            words = "no limit" if value is None else f"{value:g}"
-        described.append((field.title or name, words))
+        if field.title and name != "where" and (value != getattr(usual, name) or name in ("held_out", "seed")):
+            described.append((field.title, _word(value)))
+    for name, field in Evaluation.model_fields.items():
+        value = getattr(recipe.evaluation, name)
+        if recipe.evaluation.is_named and value != []:
+            described.append((f"Kept out: {(field.title or name).lower()}", _word(value)))
     return described
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {part:g}" for key, part in sorted(value.items())) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    return "no limit" if value is None else str(value)
 
 
 def _export_addresses(request: HttpRequest, version: DatasetVersion) -> dict[str, str]:

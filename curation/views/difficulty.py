@@ -68,7 +68,7 @@ def difficulty_report(request: HttpRequest, project: str) -> HttpResponse:
         "rows": _draw_rows(measured),
         "gaps": _draw_gaps(measured, chosen, count_failures(access.project) if access.is_curator else {}),
         "four_fifths": FOUR_FIFTHS,
-        "waterfall": _draw_stages(measured.stages),
+        "waterfall": draw_stages(measured.stages),
         "frozen_waterfall": _draw_frozen(chosen),
         "disagreements": list_tasks(access).filter(bands_apart=True).order_by("pk")[:DISAGREEMENTS],
         "disagreement_count": list_tasks(access).filter(bands_apart=True).count(),
@@ -183,7 +183,7 @@ def _draw_gaps(measured: Difficulty, chosen: Selection, failures: dict[int, int]
     ]
 
 
-def _draw_stages(stages: list[Stage] | tuple[Stage, ...], *, linked: bool = True) -> list[dict[str, Any]]:
+def draw_stages(stages: list[Stage] | tuple[Stage, ...], *, linked: bool = True) -> list[dict[str, Any]]:
     """Stages with what each kept and lost of the one before, by band; its cells lead to the tasks that are left."""
     drawn = []
     for before, stage in zip((None, *stages), stages, strict=False):
@@ -210,4 +210,4 @@ def _draw_stages(stages: list[Stage] | tuple[Stage, ...], *, linked: bool = True
 
 
 def _draw_frozen(chosen: Selection) -> list[dict[str, Any]]:
-    return _draw_stages(chosen.stages, linked=False)
+    return draw_stages(chosen.stages, linked=False)

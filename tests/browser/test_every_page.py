@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -129,6 +130,8 @@ def test_every_page_is_accessible_quiet_and_fits(page: Page, live_server: LiveSe
         answer = page.goto(live_server.url + address)
         assert answer is not None
         assert answer.status == 200, address
+        if address.endswith("datasets/new/"):
+            page.get_by_text(re.compile("In a random sample of|No action was found")).wait_for()
         problems += look_at(page, address)
     assert not problems, "\n".join(problems)
     assert not noise
