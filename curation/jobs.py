@@ -6,7 +6,17 @@ from celery import shared_task
 from celery.contrib.django.task import DjangoTask
 
 from curation.filters import choose_trajectories
-from curation.services import bulk_runs, datasets, difficulty_fits, import_runs, judge_runs, pair_proposals, uploads
+from curation.models import Import
+from curation.services import (
+    bulk_runs,
+    datasets,
+    difficulty_fits,
+    import_runs,
+    indexing,
+    judge_runs,
+    pair_proposals,
+    uploads,
+)
 
 
 @shared_task(base=DjangoTask)
@@ -14,11 +24,26 @@ def run_import(pk: int) -> None:
     fit = import_runs.run_import(pk)
     if fit is not None:
         fit_difficulty.delay_on_commit(fit.pk)
+    for project in Import.objects.filter(pk=pk).values_list("project_id", flat=True):
+        index_project.delay_on_commit(project)
 
 
 @shared_task(base=DjangoTask)
 def fit_difficulty(pk: int) -> None:
     difficulty_fits.run_fit(pk)
+
+
+@shared_task(base=DjangoTask)
+def index_project(project: int) -> None:
+    """Index what is left in a project, unless a job that has not ended sees to it."""
+    job = indexing.queue_indexing(project)
+    if job is not None:
+        indexing.run_indexing(job.pk)
+
+
+@shared_task(base=DjangoTask)
+def run_indexing(pk: int) -> None:
+    indexing.run_indexing(pk)
 
 
 @shared_task(base=DjangoTask)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from celery import current_app, shared_task
 from celery.contrib.django.task import DjangoTask
 
-from curation.models import BulkAction, DatasetVersion, DifficultyFit, Import, JudgeRun, PairSearch
+from curation.models import BulkAction, DatasetVersion, DifficultyFit, Import, Indexing, JudgeRun, PairSearch
 from curation.services.import_files import clear_files
+from curation.services.indexing import queue_forgotten
 from curation.services.jobs import sweep_jobs as sweep
 from curation.services.uploads import clear_uploads, find_stalled_fetches
 from training.models import Evaluation, Run
@@ -20,6 +21,7 @@ SWEPT = (
     (DatasetVersion, "curation.jobs.freeze_version"),
     (PairSearch, "curation.jobs.search_pairs"),
     (JudgeRun, "curation.jobs.run_judge"),
+    (Indexing, "curation.jobs.run_indexing"),
     (Run, "training.jobs.supervise_run"),
     (Evaluation, "training.jobs.supervise_evaluation"),
 )
@@ -41,6 +43,8 @@ def sweep_jobs() -> None:
     for model, task in SWEPT:
         for pk in sweep(model):
             current_app.send_task(task, [pk])
+    for pk in queue_forgotten():
+        current_app.send_task("curation.jobs.run_indexing", [pk])
     for pk in find_stalled_fetches():
         current_app.send_task("curation.jobs.fetch_upload", [pk])
     clear_uploads()

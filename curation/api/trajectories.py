@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -17,6 +18,8 @@ from rest_framework.views import APIView
 from curation.api.corrections import CorrectionSerializer, access_correction
 from curation.api.problems import Conflict
 from curation.filters import FILTER_NAMES, TrajectoryFilter, read_conditions
+from curation.jobs import index_project
+from curation.measures import Measures
 from curation.models import Revision, Trajectory
 from curation.permissions import BLIND_TRAJECTORY, access_project, get_revision, get_trajectory, may_see_outcome
 from curation.revisions.blind import leave_out_telling
@@ -25,12 +28,15 @@ from curation.selectors.trajectories import ORDERS, list_revisions, list_traject
 from curation.selectors.trajectory_exports import WRITERS, stream_trajectories
 from curation.services.corrections import EditConflict, correct_trajectory, parse_edit
 
+MEASURES = [field.name for field in fields(Measures)]
+
 
 class TrajectorySerializer(serializers.ModelSerializer[Trajectory]):
     task = serializers.CharField(source="task.key")
     instruction = serializers.CharField(source="task.instruction")
     band = serializers.IntegerField(source="task.band", allow_null=True)
     origin = serializers.IntegerField(source="origin_id", allow_null=True)
+    duplicate_of = serializers.IntegerField(source="duplicate_of_id", allow_null=True)
 
     class Meta:
         model = Trajectory
@@ -47,9 +53,9 @@ class TrajectorySerializer(serializers.ModelSerializer[Trajectory]):
             "completion",
             "status",
             "tags",
-            "step_count",
-            "tool_call_count",
-            "character_count",
+            *MEASURES,
+            "duplicate_of",
+            "similarity",
             "head_number",
             "origin",
             "created_at",
@@ -148,6 +154,7 @@ class RevisionList(APIView):
             raise Conflict(str(error)) from error
         except ValueError as error:
             raise serializers.ValidationError({"edit": str(error)}) from error
+        index_project.delay_on_commit(access.project.pk)
         return Response(RevisionSerializer(revision).data, status=201)
 
 

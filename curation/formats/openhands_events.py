@@ -104,7 +104,7 @@ class _Reader:
         metadata = event.get("tool_call_metadata")
         call_id = metadata.get("tool_call_id") if isinstance(metadata, Mapping) else None
         call_id = call_id or self._call_ids.get(str(event.get("cause")))
-        self._answer(call_id, event.get("content", event.get("message")))
+        self._answer(call_id, event.get("content", event.get("message")), _read_marks(event))
         self._reply = None
 
     def _read_v1(self, event: Mapping[str, Any]) -> None:
@@ -154,7 +154,9 @@ class _Reader:
         if call_id is None and event.get("action_id") is None:
             self._say("environment", content)
         else:
-            self._answer(call_id, content)
+            failed = {"is_error": True} if event.get("error") else {}
+            marks = _keep_marks(observation) if isinstance(observation, Mapping) else {}
+            self._answer(call_id, content, marks | failed)
         self._reply = None
 
     def _say(self, role: str, content: Any, reasoning: Any = None) -> None:
@@ -162,8 +164,23 @@ class _Reader:
         self.found.messages.append(message | ({"reasoning_content": reasoning} if reasoning else {}))
         self._reply = None
 
-    def _answer(self, call_id: Any, content: Any) -> None:
-        self.found.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
+    def _answer(self, call_id: Any, content: Any, marks: Mapping[str, Any]) -> None:
+        self.found.messages.append({"role": "tool", "tool_call_id": call_id, "content": content, **marks})
+
+
+def _read_marks(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recorder says of how an action went, beside the text: a failure, an exit code other than 0."""
+    extras = event.get("extras")
+    metadata = extras.get("metadata") if isinstance(extras, Mapping) else None
+    marks: dict[str, Any] = {"is_error": True} if event["observation"] == "error" else {}
+    for place in (event, extras, metadata):
+        marks |= _keep_marks(place) if isinstance(place, Mapping) else {}
+    return marks
+
+
+def _keep_marks(place: Mapping[str, Any]) -> dict[str, Any]:
+    marks: dict[str, Any] = {"is_error": True} if place.get("is_error") is True else {}
+    return marks | ({"exit_code": place["exit_code"]} if place.get("exit_code") not in (None, 0) else {})
 
 
 def _flat(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -181,7 +181,8 @@ class Migration(migrations.Migration):
                 ('trajectory', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='index', serialize=False, to='curation.trajectory')),
                 ('words', django.contrib.postgres.search.SearchVectorField()),
                 ('steps_hash', models.CharField(help_text='SHA-256 of what the steps say: equal for exact duplicates.', max_length=64)),
-                ('signature', models.BinaryField(help_text="MinHash of the steps' shingles.")),
+                ('signature', models.BinaryField(help_text="MinHash of the steps' shingles; empty where they hold no word.")),
+                ('bands', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, help_text='Hashes of parts of the signature: near duplicates share one. Empty for what repeats another.', size=None)),
             ],
         ),
         migrations.CreateModel(
@@ -411,6 +412,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='trajectoryindex',
             index=django.contrib.postgres.indexes.GinIndex(fields=['words'], name='trajectory_by_words'),
+        ),
+        migrations.AddIndex(
+            model_name='trajectoryindex',
+            index=django.contrib.postgres.indexes.GinIndex(fields=['bands'], name='trajectory_by_bands'),
+        ),
+        migrations.AddIndex(
+            model_name='trajectoryindex',
+            index=models.Index(fields=['steps_hash', 'trajectory'], name='trajectory_by_steps'),
         ),
         migrations.AddField(
             model_name='verdict',

@@ -167,13 +167,25 @@ class TrajectoryIndex(models.Model):
     Written by the job curation.models.Indexing, from the revision named in `Trajectory.indexed_number`.
     """
 
+    CONFIGURATION = "english"
+    """PostgreSQL's text search configuration of `words`, and so of whatever searches in them."""
+
     trajectory = models.OneToOneField(Trajectory, models.CASCADE, primary_key=True, related_name="index")
     words = SearchVectorField()
     steps_hash = models.CharField(max_length=64, help_text="SHA-256 of what the steps say: equal for exact duplicates.")
-    signature = models.BinaryField(help_text="MinHash of the steps' shingles.")
+    signature = models.BinaryField(help_text="MinHash of the steps' shingles; empty where they hold no word.")
+    bands = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        help_text="Hashes of parts of the signature: near duplicates share one. Empty for what repeats another.",
+    )
 
     class Meta:
-        indexes = [GinIndex(fields=["words"], name="trajectory_by_words")]
+        indexes = [
+            GinIndex(fields=["words"], name="trajectory_by_words"),
+            GinIndex(fields=["bands"], name="trajectory_by_bands"),
+            models.Index(fields=["steps_hash", "trajectory"], name="trajectory_by_steps"),
+        ]
 
     def __str__(self) -> str:
         return f"index of trajectory {self.trajectory_id}"

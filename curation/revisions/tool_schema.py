@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
 import jsonschema
+import orjson
 from jsonschema.exceptions import ValidationError
 from jsonschema_specifications import REGISTRY as SPECIFICATIONS
 from referencing.exceptions import Unresolvable
@@ -34,6 +35,8 @@ _MAX_ARGUMENTS = 100_000
 _MAX_UNIQUE = 500
 _MAX_STEPS = 20_000
 _MAX_SECONDS = 0.5
+_MAX_STEPS_OF_ALL = 200_000
+_MAX_SECONDS_OF_ALL = 3.0
 _MAX_LINE = 300
 
 _NOT_CHECKED = ("pattern", "patternProperties", "unevaluatedItems", "unevaluatedProperties")
@@ -109,6 +112,67 @@ def check_call(name: str, arguments: str, tools: Sequence[Mapping[str, Any]] | N
     return _check_schema(name, parsed, parameters)
 
 
+def count_misfits(calls: Sequence[tuple[str, Mapping[str, Any]]], tools: Sequence[Mapping[str, Any]] | None) -> int:
+    """How many calls (name, arguments) do not fit the schema of their tool.
+
+    What cannot be checked, or no longer within the bounds of all calls together, is not counted; nor is a call of a
+    tool whose schema is itself invalid. Never raises.
+    """
+    validators = _compile_tools(tools)
+    if not validators:
+        return 0
+    count = 0
+    token = _budget.set(_Budget(_MAX_STEPS_OF_ALL, time.monotonic() + _MAX_SECONDS_OF_ALL))
+    try:
+        for name, arguments in calls:
+            validator = validators.get(name)
+            count += validator is not None and not _fits(validator, arguments)
+    except _TooMuch:
+        pass
+    finally:
+        _budget.reset(token)
+    return count
+
+
+def _fits(validator: Any, arguments: Mapping[str, Any]) -> bool:
+    try:
+        return next(validator.iter_errors(arguments), None) is None
+    except _TooMuch:
+        raise
+    except Exception:  # a reference that leads nowhere, a schema without end
+        return True
+
+
+def _compile_tools(tools: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """The tools that say what arguments they take, by name. Attempts of one file define the same tools."""
+    try:
+        return _compile(orjson.dumps(tools)) if tools else {}
+    except (TypeError, RecursionError):  # a number beyond 64 bits, or nested too deeply
+        return {}
+
+
+@lru_cache(maxsize=32)
+def _compile(tools: bytes) -> dict[str, Any]:
+    validators: dict[str, Any] = {}
+    for tool in islice(orjson.loads(tools), _MAX_NAMES):
+        name, parameters = _name_of(tool), _parameters_of(tool)
+        if name and parameters is not None and name not in validators:
+            validators[name] = _compile_schema(parameters)
+    return validators
+
+
+def _compile_schema(parameters: Any) -> Any:
+    """The validator of a schema; None where it is invalid, or too large to be used."""
+    token = _budget.set(_Budget())
+    try:
+        validator, flaw = _prepare(parameters)
+    except Exception:  # a schema can make the library raise almost anything
+        return None
+    finally:
+        _budget.reset(token)
+    return None if flaw else validator
+
+
 def _tell_unknown(name: str, known: list[str]) -> str:
     near = get_close_matches(name[:_MAX_NAME], known, n=1, cutoff=0.5)
     hint = f" Did they mean {near[0]}?" if near else ""
@@ -119,13 +183,11 @@ def _check_schema(name: str, arguments: dict[str, Any], parameters: Any) -> Call
     budget = _Budget()
     token = _budget.set(budget)
     try:
-        draft = _bounded(_draft_of(parameters))
-        schema = _copy(parameters, [_MAX_NODES], level=0)
-        flaw = next(draft(draft.META_SCHEMA, registry=SPECIFICATIONS).iter_errors(schema), None)
+        validator, flaw = _prepare(parameters)
         if flaw is not None:
             return CallCheck((f"The schema of {name} is itself invalid: {_describe(flaw, 'schema')}",))
         budget.skipped = False  # the schema of schemas has patterns too
-        errors = list(islice(draft(schema, registry=SPECIFICATIONS).iter_errors(arguments), MAX_PROBLEMS + 1))
+        errors = list(islice(validator.iter_errors(arguments), MAX_PROBLEMS + 1))
     except (_TooMuch, RecursionError):
         return CallCheck(remark=f"The schema of {name} is too large or too deep to check against.")
     except Unresolvable as error:
@@ -140,6 +202,14 @@ def _check_schema(name: str, arguments: dict[str, Any], parameters: Any) -> Call
         problems["And more."] = None
     exception = " (its patterns are not checked)" if budget.skipped else ""
     return CallCheck(tuple(problems), "" if problems else f"Fits the schema of {name}{exception}.")
+
+
+def _prepare(parameters: Any) -> tuple[Any, ValidationError | None]:
+    """The validator of a schema, and what is wrong with the schema itself. Spends the budget; may raise anything."""
+    draft = _bounded(_draft_of(parameters))
+    schema = _copy(parameters, [_MAX_NODES], level=0)
+    flaw = next(draft(draft.META_SCHEMA, registry=SPECIFICATIONS).iter_errors(schema), None)
+    return draft(schema, registry=SPECIFICATIONS), flaw
 
 
 def _name_of(tool: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from curation.formats.cleaning import clean_text
 from curation.formats.document import Document, ToolCall
+from curation.measures import measure_document
 from curation.models import Review, Revision, StepLabel, Trajectory
 from curation.permissions import Access
 from curation.revisions import (
@@ -28,7 +29,6 @@ from curation.revisions import (
 )
 from curation.revisions.tool_schema import check_call
 from curation.services.audit import record_action
-from curation.services.import_batches import count_characters
 from curation.services.pair_proposals import propose_correction_pair
 
 _EDITS: TypeAdapter[Edit] = TypeAdapter(Edit)
@@ -83,9 +83,7 @@ def correct_trajectory(access: Access, trajectory: Trajectory, edit: Edit, *, ba
     with transaction.atomic():
         moved = Trajectory.objects.filter(pk=trajectory.pk, head_number=base).update(
             head_number=base + 1,
-            step_count=len(after.steps),
-            tool_call_count=sum(len(step.tool_calls or ()) for step in after.steps),
-            character_count=count_characters(after),
+            **asdict(measure_document(after)),
         )
         if not moved:
             raise EditConflict(_tell_conflict(trajectory, base))

@@ -8,7 +8,7 @@ turn.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -16,13 +16,14 @@ from django.db import DataError, connection, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from curation.formats.document import Document, text_of, write_document
+from curation.formats.document import Document, write_document
+from curation.measures import Measures, measure_document
 from curation.models import Import, Task, Trajectory
 
+MEASURES = tuple(field.name for field in fields(Measures))
 COLUMNS = (
     "id", "project_id", "task_id", "origin_id", "source", "model", "trial", "reward", "success", "completion",
-    "content_hash", "step_count", "tool_call_count", "character_count", "status", "head_number", "tags",
-    "created_at",
+    "content_hash", *MEASURES, "status", "head_number", "tags", "created_at",
 )  # fmt: skip
 STAGE = f"""
 CREATE TEMP TABLE IF NOT EXISTS attempt_staging ON COMMIT DROP
@@ -63,9 +64,7 @@ class Attempt:
     success: bool | None
     completion: str
     content_hash: str
-    step_count: int
-    tool_call_count: int
-    character_count: int
+    measures: Measures
     document: bytes
 
 
@@ -94,9 +93,7 @@ def build_attempt(document: Document, place: Place, *, success_threshold: float)
         success=judge_outcome(document, success_threshold),
         completion=outcome.status,
         content_hash=content_hash,
-        step_count=len(document.steps),
-        tool_call_count=sum(len(step.tool_calls or ()) for step in document.steps),
-        character_count=count_characters(document),
+        measures=measure_document(document),
         document=text,
     )
 
@@ -112,16 +109,6 @@ def judge_outcome(document: Document, success_threshold: float) -> bool | None:
     if outcome.success is not None or outcome.reward is None:
         return outcome.success
     return outcome.reward >= success_threshold
-
-
-def count_characters(document: Document) -> int:
-    """Characters of everything that was said, called and observed."""
-    count = 0
-    for step in document.steps:
-        count += len(text_of(step.message)) + len(step.reasoning_content or "")
-        count += sum(len(call.function_name) + len(call.arguments_raw) for call in step.tool_calls or ())
-        count += sum(len(text_of(result.content)) for result in step.observation.results) if step.observation else 0
-    return count
 
 
 def write_batch(job: Import, attempts: Sequence[Attempt]) -> Written:
@@ -199,8 +186,7 @@ def _staged_row(job: Import, pk: int, task_id: int, attempt: Attempt, now: Any) 
     """In the order of COLUMNS."""
     return (
         pk, job.project_id, task_id, job.pk, job.source, attempt.model, attempt.trial, attempt.reward, attempt.success,
-        attempt.completion, attempt.content_hash, attempt.step_count, attempt.tool_call_count, attempt.character_count,
-        Trajectory.Status.UNREVIEWED, 0, [], now,
+        attempt.completion, attempt.content_hash, *astuple(attempt.measures), Trajectory.Status.UNREVIEWED, 0, [], now,
     )  # fmt: skip
 
 

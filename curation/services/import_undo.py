@@ -23,6 +23,7 @@ from curation.permissions import Access
 from curation.services.audit import record_action
 from curation.services.difficulty import update_difficulty
 from curation.services.difficulty_fits import queue_fit
+from curation.services.indexing import leave_to_index
 
 
 def undo_import(access: Access, job: Import) -> int:
@@ -38,10 +39,12 @@ def undo_import(access: Access, job: Import) -> int:
         if locked.undone_at:
             raise ValueError("This import was undone already.")
         # Whoever begins a review of one of them now waits, and then finds it gone.
-        brought = Trajectory.objects.filter(origin=locked).select_for_update()
+        brought = Trajectory.objects.filter(origin=locked).order_by("pk").select_for_update()
         keys = dict(brought.values_list("pk", "task_id"))
         if built := _find_built(locked):
             raise ValueError(f"It cannot be undone: {built}.")
+        # What repeated one of them may repeat another, or nothing: the sweeper has it indexed anew.
+        leave_to_index(Trajectory.objects.filter(duplicate_of__origin=locked).exclude(origin=locked))
         Trajectory.objects.filter(origin=locked).delete()
         tasks = Task.objects.filter(pk__in=set(keys.values()))
         left = tasks.filter(Exists(Trajectory.objects.filter(task=OuterRef("pk"))))

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from curation.correction_forms import OPERATIONS, SOURCES, carry_over, fields_of, read_edit
+from curation.jobs import index_project
 from curation.models import Reservation, Trajectory
 from curation.permissions import (
     Access,
@@ -111,6 +112,7 @@ def _open_desk(access: Access, trajectory: Trajectory, step_id: int, typed: dict
 def _save(request: HttpRequest, desk: Desk, edit: Edit) -> HttpResponse:
     reason = desk.typed.get("reason", "")
     revision = correct_trajectory(desk.access, desk.trajectory, edit, base=desk.base, reason=reason)
+    index_project.delay_on_commit(desk.access.project.pk)
     messages.success(request, f"Saved as revision {revision.number}.")
     step_id: int = desk.step["step_id"]
     if isinstance(edit, InsertStep):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
@@ -31,6 +32,15 @@ from curation.selectors.trajectories import STEPS_AT_ONCE, read_steps
 MOST_WORDS = 200
 SUBAGENT = re.compile(r"\d{1,4}(?:\.\d{1,4}){0,9}")
 PART = re.compile(r"message|reasoning|(?:call|result)-\d{1,5}")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Something that was counted, in words, and what it means; of a repetition, which trajectory it repeats."""
+
+    words: str
+    meaning: str
+    target: int | None = None
 
 
 @require_GET
@@ -138,6 +148,7 @@ def reading_context(trajectory: Trajectory, revision: Revision, *, query: QueryD
             for start in starts
         ],
         "difficulty": describe_difficulty(trajectory.task),
+        "measured": describe_measures(trajectory) if revision.number == trajectory.head_number else [],
         **_written(query),
     }
 
@@ -149,6 +160,32 @@ def describe_difficulty(task: Task) -> dict[str, Any]:
         "empirical": None if task.pass_rate is None else band_of(task.pass_rate),
         "disagree": task.bands_apart,
     }
+
+
+def describe_measures(trajectory: Trajectory) -> list[Measured]:
+    """What was counted in the newest revision and is not zero, and which trajectory it repeats."""
+    errors, unknown, bad = trajectory.error_count, trajectory.unknown_tool_count, trajectory.bad_argument_count
+    unreadable, target = trajectory.unreadable_count, trajectory.duplicate_of_id
+    found = []
+    if errors:
+        found.append(Measured(f"errors: {errors:,}", "Results that report an error"))
+    if unknown:
+        found.append(Measured(f"unknown tools: {unknown:,}", "Calls of tools that the agent was not given"))
+    if bad:
+        found.append(Measured(f"bad arguments: {bad:,}", "Calls whose arguments do not fit the tool's schema"))
+    if unreadable:
+        found.append(Measured(f"unreadable turns: {unreadable:,}", "Turns that do not end in one ReAct action"))
+    if trajectory.loop_length:
+        meaning = "The same actions with the same results, three times or more"
+        found.append(Measured(f"loop of {trajectory.loop_length:,} steps", meaning))
+    if trajectory.context_overflow:
+        found.append(Measured("context overflow", "It ended because the agent's context window was exceeded"))
+    if target and trajectory.similarity == 1:
+        found.append(Measured(f"repeats #{target}", "The steps say the same", target))
+    elif target and trajectory.similarity is not None:
+        meaning = "Most of what the steps say is the same; 1 would be all"
+        found.append(Measured(f"nearly repeats #{target} ({trajectory.similarity:.2f})", meaning, target))
+    return found
 
 
 def open_revision(request: HttpRequest, project: str, pk: int) -> tuple[Access, Trajectory, Revision]:
