@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 from curation.models import DatasetVersion, JobState
 from curation.models.dataset import Split
-from curation.services.datasets import locate_file
+from curation.services.dataset_files import locate_file
 
 BLOCK = 64 * 1024
 
