@@ -34,13 +34,16 @@ BLOCK = 2**20
 FEW = 1_000
 COPY = "COPY (SELECT document FROM curation_revision) TO STDOUT"
 FREEZE = """
-import resource, sys, time
+import time
+from pathlib import Path
 import django
 django.setup()
 from curation.services.datasets import freeze_version
 begun = time.perf_counter()
 freeze_version({pk})
-print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+seconds = time.perf_counter() - begun
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(seconds, status["VmHWM"].split()[0])  # ru_maxrss would tell of the process that started this one
 """
 
 
