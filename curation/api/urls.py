@@ -22,10 +22,13 @@ from curation.api import (
     remarks,
     reservations,
     trajectories,
+    version_files,
+    versions,
 )
 
 urlpatterns = [
     *projects.urlpatterns,
+    *version_files.urlpatterns,
     path(
         "projects/<slug:project>/",
         include(
@@ -47,6 +50,8 @@ urlpatterns = [
                 *difficulty.routes,
                 *recipes.routes,
                 *datasets.routes,
+                *versions.routes,
+                *version_files.routes,
             ]
         ),
     ),
