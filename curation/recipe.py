@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -288,8 +288,12 @@ def _lift(plain: dict[str, Any]) -> dict[str, Any]:
     return plain | {"where": {"all": rules}} if rules else plain
 
 
-def hash_content(recipe: Mapping[str, Any], *, train_sha256: str, eval_sha256: str) -> str:
-    """SHA-256 (hex) over the recipe and both files: what a version is."""
-    content = {"recipe": recipe, "train": train_sha256, "eval": eval_sha256}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+def hash_content(recipe: Mapping[str, Any], sides: Mapping[str, Iterable[str]]) -> str:
+    """SHA-256 (hex) over the recipe and what is in each row of both sides, whatever the order of the rows."""
+    canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    digest = hashlib.sha256(canonical.encode("ascii"))
+    for side in sorted(sides):
+        digest.update(f"\n{side}".encode("ascii"))
+        for row in sorted(sides[side]):
+            digest.update(f"\n {row}".encode("ascii"))
+    return digest.hexdigest()

@@ -51,8 +51,8 @@ def clip_to_mean_one(weights: Sequence[float], rows: Sequence[int], *, least: fl
     total = sum(rows)
     if not total or not max(weights, default=0.0):
         return [1.0] * len(weights)
-    floor = max(weights) * 1e-9
-    weights = [max(weight, floor) for weight in weights]
+    largest = max(weights)
+    weights = [max(weight / largest, 1e-9) for weight in weights]
 
     def clip(factor: float) -> list[float]:
         return [min(max(weight * factor, least), most) for weight in weights]

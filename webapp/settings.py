@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 
 import dj_database_url
 import django_stubs_ext
@@ -14,6 +15,7 @@ from webapp.paths import BASE_DIR, home, read_or_make_secret, socket_folder
 django_stubs_ext.monkeypatch()
 
 HOME = home()
+VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 SECRET_KEY = os.environ.get("SECRET_KEY") or read_or_make_secret("secret_key")
 DEBUG = os.environ.get("WHETSTONE_DEBUG") == "1"
 HTTPS = os.environ.get("WHETSTONE_HTTPS") == "1"

@@ -147,7 +147,7 @@ class RecipePreview(APIView):
         access = access_project(request, project, Role.CURATOR)
         recipe = check_recipe(request.data)
         selection = select_candidates(access.project, recipe, with_revisions=False)
-        return Response(RecipePreviewSerializer(describe_selection(access, recipe, selection)).data)
+        return Response(RecipePreviewSerializer(describe_selection(access.project, recipe, selection)).data)
 
     @extend_schema(operation_id="v1_projects_datasets_recipes", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, project: str) -> Response:

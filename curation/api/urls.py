@@ -24,10 +24,13 @@ from curation.api import (
     remarks,
     reservations,
     trajectories,
+    version_files,
+    versions,
 )
 
 urlpatterns = [
     *projects.urlpatterns,
+    *version_files.urlpatterns,
     path(
         "projects/<slug:project>/",
         include(
@@ -51,6 +54,8 @@ urlpatterns = [
                 *judge_runs.routes,
                 *recipes.routes,
                 *datasets.routes,
+                *versions.routes,
+                *version_files.routes,
             ]
         ),
     ),

@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
 
 from curation.bias import bias
 from curation.difficulty import BANDS
-from curation.models import Dataset, DatasetRow, DatasetVersion, FilterVersion, JobState, Project, Trajectory
+from curation.models import Dataset, DatasetRow, DatasetVersion, FilterVersion, JobState, LeftOut, Project, Trajectory
 from curation.models.dataset import Split
 from curation.permissions import Access
 from curation.selection import CHARACTERS_PER_TOKEN
@@ -81,6 +81,12 @@ def list_rows(version: DatasetVersion) -> QuerySet[DatasetRow]:
     """A version's rows with their tasks and trajectories, without any document."""
     rows = version.rows.select_related("task", "revision__trajectory")
     return rows.defer("revision__document", "task__instruction")
+
+
+def list_left_out_rows(version: DatasetVersion) -> QuerySet[LeftOut]:
+    """What fitted a version's filter and is not in it, with the tasks."""
+    rows = version.left_out_rows.select_related("trajectory__task", "pair__task")
+    return rows.defer("trajectory__task__instruction", "pair__task__instruction")
 
 
 def count_pool(project: Project) -> dict[int | None, float]:

@@ -12,7 +12,7 @@ from django.db.models import OuterRef, Subquery
 
 from curation.bias import BiasReport, Target, measure_bias, read_target
 from curation.difficulty import BANDS
-from curation.models import Dataset, DatasetRow, DatasetVersion, JobState
+from curation.models import Dataset, DatasetRow, DatasetVersion, JobState, Project
 from curation.models.dataset import Split
 from curation.permissions import Access
 from curation.recipe import DatasetRecipe
@@ -113,15 +113,18 @@ class Preview:
 def preview_recipe(access: Access, recipe: DatasetRecipe) -> Preview:
     """What a recipe would give now; rows that turn out unusable when their documents are read are still in."""
     selection = select_candidates(access.project, recipe, with_revisions=False)
-    return describe_selection(access, recipe, selection)
+    return describe_selection(access.project, recipe, selection)
 
 
-def describe_selection(access: Access, recipe: DatasetRecipe, selection: Selection) -> Preview:
+def describe_selection(
+    project: Project, recipe: DatasetRecipe, selection: Selection, *, resamples: int | None = None
+) -> Preview:
+    """Measure a selection; the intervals of its bias are drawn from so many resamples, few where none is said."""
     train = [row for row in selection.candidates if not row.held_out]
     held_out = [row for row in selection.candidates if row.held_out]
     own = [row for row in train if not row.instruction]
-    target = read_recipe_target(access.project, recipe) or read_target(access.project.target)
-    resamples = min(1000, max(50, RESAMPLED // max(1, len(selection.pool))))
+    target = read_recipe_target(project, recipe) or read_target(project.target)
+    resamples = resamples or min(1000, max(50, RESAMPLED // max(1, len(selection.pool))))
     before, after = (
         measure_bias(masses, selection.pool, target, resamples=resamples)
         for masses in (selection.filtered, selection.trained)
@@ -147,7 +150,7 @@ def describe_selection(access: Access, recipe: DatasetRecipe, selection: Selecti
         after=after,
         stages=selection.stages,
         left_out=[LeftOutCount(*key, number) for key, number in sorted(counted.items(), key=lambda one: -one[1])],
-        lengths=_measure_lengths([row.tokens for row in train]),
+        lengths=measure_lengths([row.tokens for row in train]),
         pair_lengths=_compare_lengths([row for row in own if row.pair_id]),
         desirable=sum(judged) if judged else None,
         undesirable=len(judged) - sum(judged) if judged else None,
@@ -156,7 +159,7 @@ def describe_selection(access: Access, recipe: DatasetRecipe, selection: Selecti
         shared=len({row.fingerprint for row in train} & {row.fingerprint for row in held_out}),
         overlaps=selection.overlaps[:MOST_NAMED],
         overlap_count=len(selection.overlaps),
-        elsewhere=_find_held_out_elsewhere(access, {row.task_id: row.task for row in train}),
+        elsewhere=_find_held_out_elsewhere(project, {row.task_id: row.task for row in train}),
         problems=selection.problems,
         warnings=warnings,
     )
@@ -215,7 +218,8 @@ def _list_bands(
     return lines
 
 
-def _measure_lengths(tokens: list[float]) -> dict[str, float]:
+def measure_lengths(tokens: Sequence[float]) -> dict[str, float]:
+    """The quantiles that LENGTHS names."""
     if not tokens:
         return {}
     if len(tokens) == 1:
@@ -234,10 +238,10 @@ def _compare_lengths(pairs: Sequence[Candidate]) -> PairLengths | None:
     return PairLengths(len(pairs), longer, ratios[len(ratios) // 2] if ratios else None)
 
 
-def _find_held_out_elsewhere(access: Access, trained: Mapping[int, str]) -> list[HeldOutElsewhere]:
+def _find_held_out_elsewhere(project: Project, trained: Mapping[int, str]) -> list[HeldOutElsewhere]:
     """By dataset, tasks that are trained on here and held out there."""
     frozen = DatasetVersion.objects.filter(dataset=OuterRef("pk"), state=JobState.DONE).order_by("-number")
-    newest = Dataset.objects.filter(project=access.project).annotate(newest=Subquery(frozen.values("pk")[:1]))
+    newest = Dataset.objects.filter(project=project).annotate(newest=Subquery(frozen.values("pk")[:1]))
     versions = DatasetVersion.objects.filter(pk__in=newest.values("newest")).select_related("dataset")
     names = {version.pk: version for version in versions.order_by("-pk")[:MOST_DATASETS]}
     rows = DatasetRow.objects.filter(version__in=names, split=Split.EVAL).order_by()

@@ -54,7 +54,7 @@ def dataset_preview(request: HttpRequest, project: str) -> HttpResponse:
     context: dict[str, Any] = {"form": form}
     if form.is_valid():
         selection = select_candidates(access.project, form.recipe, with_revisions=False)
-        preview = describe_selection(access, form.recipe, selection)
+        preview = describe_selection(access.project, form.recipe, selection)
         context |= {"preview": preview, "sample": _write_sample(draw_sample(form.recipe, selection.candidates))}
         context["reports"] = [("As the filter takes it", preview.before), ("As it is trained on", preview.after)]
         context["stages"] = draw_stages(preview.stages, linked=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from curation.formats.document import fingerprint_instruction
 from curation.models import DatasetVersion, Project, Task, Trajectory
-from curation.services.datasets import locate_file
+from curation.services.dataset_files import locate_file
 from tests.factories import make_trajectory
 
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.models import DatasetVersion, Project, Role
-from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
+from curation.services.dataset_files import locate_file
+from curation.services.datasets import create_dataset, create_version, freeze_version
 from curation.services.exports import RangeNotSatisfiable, read_range
 from tests.datasets.cast import make_pool
 from tests.factories import make_member, make_project, owner_access

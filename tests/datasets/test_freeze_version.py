@@ -21,7 +21,8 @@ from curation.models import (
     Task,
     Trajectory,
 )
-from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
+from curation.services.dataset_files import locate_file
+from curation.services.datasets import create_dataset, create_version, freeze_version
 from curation.services.jobs import claim_job, sweep_jobs
 from curation.services.pair_proposals import propose_pairs
 from curation.services.pairs import PairAnswer, judge_pair

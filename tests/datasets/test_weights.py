@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation.difficulty import BANDS
@@ -25,6 +25,7 @@ def test_the_mean_weight_of_the_rows_is_one_where_weights_are_set_by_hand(
     assert mean(weights, rows) == pytest.approx(1)
 
 
+@example(rows={4: BandSum(1, 1.0)}, target={4: 2e-313}, least=1.0, most=2.0)
 @given(rows=sums, target=targets, least=st.floats(0.01, 1), most=st.floats(1, 100))
 def test_weights_that_reach_a_target_have_mean_one_and_stay_within_their_limits(
     rows: dict[int | None, BandSum], target: dict[int, float], least: float, most: float
