@@ -21,6 +21,8 @@ _STAGE_OF: dict[str, str] = {
     "label": "human",
     "agreement": "human",
     "hacked": "human",
+    "corrected": "human",
+    "queue": "human",
 }
 _REASONS = {
     "outcome": "another outcome than asked for",

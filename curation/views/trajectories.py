@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from curation.filters import TrajectoryFilter, read_conditions
+from curation.filters import TrajectoryFilter, describe_problem, read_conditions
 from curation.formats.document import Document
 from curation.models import BulkAction
 from curation.permissions import access_project, get_revision, get_trajectory, may_see_outcome
@@ -36,7 +36,7 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
     access = access_project(request, project)
     chosen = TrajectoryFilter(request.GET, queryset=list_trajectories(access))
     order = request.GET.get("order", "-id")
-    problem = "" if chosen.is_valid() else "That filter does not exist; showing everything."
+    problem = "" if chosen.is_valid() else f"{describe_problem(chosen)} Showing everything."
     rows = chosen.qs if chosen.is_valid() else list_trajectories(access)
     try:
         page = take_page(rows, order=order if order in ORDERS else "-id", cursor=request.GET.get("after"))

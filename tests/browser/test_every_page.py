@@ -15,11 +15,10 @@ from curation.models import Project, Trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.remarks import add_remark
 from curation.services.reviews import Answer, submit_review
-from curation.services.saved_filters import save_filter
 from curation.services.uploads import begin_upload, receive_piece
 from tests.browser.visiting import listen, sign_in
 from tests.bulk.cast import do
-from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
+from tests.factories import keep_filter, make_member, make_project, make_task, make_trajectory, make_user, owner_access
 from tests.formats.reading_aids import as_lines, make_zip
 from tests.formats.samples import SAMPLES, TURNS
 from tests.imports.files import import_content, make_lines
@@ -55,7 +54,7 @@ def fill_project() -> Project:
     add_remark(person, project.trajectories.filter(success=False).earliest("pk"), "It gives up. @owner")
     import_content(access, make_lines(3) + b'{"torn": \n')
     do(access, "tag", {"outcome": "failure"}, tag="a_tag_without_a_place_to_break_it")
-    save_filter(access, name="Failures", conditions={"outcome": "failure"})
+    keep_filter(access, "Failures", {"outcome": "failure"})
     judge = make_judge(access, unit="step")
     labels = [{"step": 3, "label": "correct", "reason": "Looks."}, {"step": 4, "label": "wrong", "reason": "Drops."}]
     for trajectory in project.trajectories.all():
