@@ -227,9 +227,7 @@ class RowList(APIView):
 
 
 class RowDetail(APIView):
-    @extend_schema(
-        operation_id="v1_projects_versions_row", responses={(200, "application/json"): OpenApiTypes.OBJECT}
-    )
+    @extend_schema(operation_id="v1_projects_versions_row", responses={(200, "application/json"): OpenApiTypes.OBJECT})
     def get(self, request: Request, project: str, pk: int, split: str, position: int) -> HttpResponse:
         """A row exactly as it stands in the file; `position` counts from 0."""
         version = get_version(access_project(request, project), pk)

@@ -35,7 +35,13 @@ ENTRIES = (
     Entry("Compare", "training:compare", "compare", "Train"),
     Entry("Settings", "curation:project-settings", "project", "Project"),
 )
-SECTIONS = {"upload": "import", "bulk": "trajectory", "filter": "trajectory", "task": "difficulty", "version": "dataset"}
+SECTIONS = {
+    "upload": "import",
+    "bulk": "trajectory",
+    "filter": "trajectory",
+    "task": "difficulty",
+    "version": "dataset",
+}
 """Pages that belong to another section than their URL names say."""
 
 
