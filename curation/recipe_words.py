@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from curation.recipe import Evaluation, read_recipe
+from curation.recipe_checks import RecipeError
 from curation.rules import dump_rule
 
 
 def describe_recipe(plain: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The filter, the split, and each other field that is not as in a new recipe, by its title and in words."""
-    recipe = read_recipe(plain)
+    """The filter, the split, and each other field that is not as in a new recipe, by its title and in words.
+
+    Nothing for a recipe that is no longer understood.
+    """
+    try:
+        recipe = read_recipe(plain)
+    except RecipeError:  # of a version that an earlier release froze
+        return []
     usual = read_recipe({"kind": recipe.kind})
     described = [("Filter", json.dumps(dump_rule(recipe.where)))]
     if recipe.filter:

@@ -51,22 +51,24 @@ def write_zstd(lines: Path, target: IO[bytes]) -> None:
 
 
 def write_parquet(lines: Path, target: IO[bytes]) -> None:
-    """The columns and their types are those that all rows together have; what a row lacks is null in it.
+    """All rows have the columns of the first one; a message is one value of Parquet's type JSON.
 
-    `datasets` reads the JSON lines in the same way, so that both load equal.
+    So a message has the keys that it has and no others, and `datasets` loads the same as from the JSON lines.
     """
     import pyarrow as pa  # 50 MB of memory in every process that never writes Parquet
     import pyarrow.parquet as pq
 
-    schema = pa.schema([])
-    for rows in _read_groups(lines):
-        found = pa.Table.from_pylist(rows).schema
-        schema = pa.unify_schemas([schema, found], promote_options="permissive")
-    # A column of nulls has no type of its own: bands of tasks that nobody attempted.
-    schema = pa.schema([one.with_type(pa.int64()) if pa.types.is_null(one.type) else one for one in schema])
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+    types = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(), list: pa.list_(pa.string())}
+    with lines.open("rb") as source:
+        first = source.readline()
+    names = orjson.loads(first) if first else {}
+    # The only column that may be null is a number: the difficulty.
+    schema = pa.schema([(name, types.get(type(value), pa.int64())) for name, value in names.items()])
+    texts = pa.list_(pa.string())
+    typed = pa.schema([one.with_type(pa.list_(pa.json_())) if one.type == texts else one for one in schema])
+    with pq.ParquetWriter(target, typed, compression="zstd") as writer:
         for rows in _read_groups(lines):
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema).cast(typed))
 
 
 def write_line_starts(lines: Path, target: IO[bytes]) -> None:
@@ -96,18 +98,22 @@ def read_line(lines: Path, starts: Path, number: int) -> bytes:
 
 
 def _read_groups(lines: Path) -> Iterator[list[dict[str, Any]]]:
-    """The rows of one row group after the other."""
+    """The rows of one row group after the other, each message as its JSON."""
     rows: list[dict[str, Any]] = []
     size = 0
     with lines.open("rb") as source:
         for line in source:
-            rows.append(orjson.loads(line))
+            rows.append({name: _write_messages(value) for name, value in orjson.loads(line).items()})
             size += len(line)
             if size >= GROUP_BYTES:
                 yield rows
                 rows, size = [], 0
     if rows:
         yield rows
+
+
+def _write_messages(value: Any) -> Any:
+    return [orjson.dumps(message).decode() for message in value] if isinstance(value, list) else value
 
 
 FORMATS: dict[str, RowFormat] = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from curation.action_counts import ActionCount
 from curation.models import DatasetVersion
@@ -32,9 +33,22 @@ _STATISTICS = TypeAdapter(VersionStatistics)
 def dump_statistics(statistics: VersionStatistics) -> dict[str, Any]:
     """Plain JSON, its waterfall as everywhere: a list of stages with what each has and lost by band."""
     bare = replace(statistics, preview=replace(statistics.preview, stages=[]))
-    plain: dict[str, Any] = _STATISTICS.dump_python(bare, mode="json")
+    plain: dict[str, Any] = _name_fields(bare)
     plain["preview"]["stages"] = dump_stages(statistics.preview.stages)
     return plain
+
+
+def _name_fields(value: Any) -> Any:
+    """The plain form of a value, in which everything that has named fields is an object."""
+    if is_dataclass(value):
+        return {one.name: _name_fields(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _name_fields(part) for name, part in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {str(name): _name_fields(part) for name, part in value.items()}
+    return [_name_fields(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def read_statistics(version: DatasetVersion) -> VersionStatistics | None:

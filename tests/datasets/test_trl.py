@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from curation.models import DatasetVersion, PreferencePair, Project, Review, StepLabel, Trajectory
+from curation.models import DatasetVersion, Project, Review, StepLabel, Trajectory
 from curation.services.dataset_files import locate_file
 from curation.services.datasets import create_dataset, create_version, freeze_version
-from curation.services.pair_proposals import propose_pairs
-from curation.services.pairs import PairAnswer, judge_pair
-from tests.datasets.cast import make_task_with_text
+from tests.datasets.cast import judge_all_pairs, make_task_with_text
 from tests.factories import make_project, make_trajectory, make_user, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -92,16 +90,9 @@ def test_kinds_of_messages_that_come_late_do_not_break_loading(project: Project,
     assert "rows 45 bands [0, 5]" in told
 
 
-def judge_pairs(project: Project) -> None:
-    access = owner_access(project)
-    propose_pairs(access)
-    for pair in PreferencePair.objects.filter(project=project):
-        judge_pair(access, pair, PairAnswer("left-better", pair.chosen_id, pair.rejected_id))
-
-
 @pytest.mark.parametrize("kind", ["dpo", "reward"])
 def test_trainers_of_preferences_take_the_export(project: Project, tmp_path: Path, kind: str) -> None:
-    judge_pairs(project)
+    judge_all_pairs(project)
     told = train(kind, freeze(project, kind=kind), tmp_path)
     assert "rows 4" in told
     assert "steps 2" in told
