@@ -180,9 +180,14 @@ def exceeded_context(document: Document) -> bool:
     marks = [document.outcome.error, info.get("exit_status") if isinstance(info, dict) else None]
     if isinstance(limit, dict) and limit.get("type") == "context":
         return True
-    if any(isinstance(mark, str) and _OVERFLOW.search(mark[:_LONGEST_ERROR]) for mark in marks):
+    if any(isinstance(mark, str) and _tells_overflow(mark[:_LONGEST_ERROR]) for mark in marks):
         return True
-    return any(_OVERFLOW.search(text[:_END]) for text in _last_texts(document.steps))
+    return any(_tells_overflow(text[:_END]) for text in _last_texts(document.steps))
+
+
+def _tells_overflow(text: str) -> bool:
+    lowered = text.lower()  # most texts have none of these words, and cost no search
+    return any(word in lowered for word in ("context", "too long", "token")) and _OVERFLOW.search(text) is not None
 
 
 def _last_texts(steps: Sequence[Step]) -> Iterable[str]:
