@@ -1,9 +1,10 @@
-"""Difficulty of tasks, and the bias of a selection against it."""
+"""Difficulty of tasks: their pass rates, grades and bands. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor
 
 BANDS = (1, 2, 3, 4, 5)
@@ -18,11 +19,12 @@ ANCHORS = {
 }
 """What reviewers grade against."""
 
-FOUR_FIFTHS = 0.8
-"""A band whose retention ratio is below this is flagged."""
+DEMONSTRATIONS = ("expert", "human", "instruction")
+"""Sources of trajectories that show how something is done: no attempts of a policy, so they say nothing of a task."""
 
 _LOWEST_PASS_RATE = {1: 0.90, 2: 0.75, 3: 0.40, 4: 0.15}
-_INTERVAL = 0.80
+INTERVAL = 0.80
+"""The share of the intervals of pass rates."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class PassRate:
     attempts: int
 
 
+@lru_cache(maxsize=4096)
 def pass_rate(successes: int, attempts: int) -> PassRate:
     """The pass rate under Jeffreys' prior: p = (s + 1/2) / (n + 1). Attempts that crashed are not to be counted in.
 
@@ -45,7 +48,7 @@ def pass_rate(successes: int, attempts: int) -> PassRate:
     if not 0 <= successes <= attempts:
         raise ValueError(f"{successes} successes in {attempts} attempts is impossible")
     won, lost = successes + 0.5, attempts - successes + 0.5
-    tail = (1 - _INTERVAL) / 2
+    tail = (1 - INTERVAL) / 2
     low, high = (float(betaincinv(won, lost, quantile)) for quantile in (tail, 1 - tail))
     return PassRate(p=won / (attempts + 1), low=low, high=high, attempts=attempts)
 
@@ -76,34 +79,3 @@ def bands_disagree(human_grade: float | None, p: float, n: int) -> bool:
         return False
     human = combine_band(human_grade, p, n)
     return human is not None and abs(human - band_of(p)) >= 2
-
-
-def deficit_by_band(selected: Mapping[int, float], target: Mapping[int, float]) -> dict[int, float]:
-    """How much of each band's target share the selection lacks, -1..1; positive where there is too little of it.
-
-    Both hold amounts per band (tasks, trajectories or weighted tokens); each is scaled to sum to 1.
-    """
-    have, want = _shares(selected), _shares(target)
-    return {band: want[band] - have[band] for band in BANDS}
-
-
-def bias(selected: Mapping[int, float], target: Mapping[int, float]) -> float | None:
-    """Half the summed difference of the bands' shares, 0 (as the target) to 1; None where either side is empty."""
-    have, want = _shares(selected), _shares(target)
-    if not sum(have.values()) or not sum(want.values()):
-        return None
-    return sum(abs(have[band] - want[band]) for band in BANDS) / 2
-
-
-def retention_ratios(kept: Mapping[int, float], collected: Mapping[int, float]) -> dict[int, float | None]:
-    """P(kept | band) / P(kept) for each band; None where nothing was collected or nothing kept at all."""
-    total_kept, total = sum(kept.get(band, 0) for band in BANDS), sum(collected.get(band, 0) for band in BANDS)
-    if not total_kept or not total:
-        return dict.fromkeys(BANDS)
-    overall = total_kept / total
-    return {band: kept.get(band, 0) / collected[band] / overall if collected.get(band) else None for band in BANDS}
-
-
-def _shares(amounts: Mapping[int, float]) -> dict[int, float]:
-    total = sum(amounts.get(band, 0) for band in BANDS)
-    return {band: amounts.get(band, 0) / total if total else 0.0 for band in BANDS}

@@ -7,14 +7,30 @@ from celery.contrib.django.task import DjangoTask
 
 from curation.filters import choose_trajectories
 from curation.models import Import
-from curation.services import bulk_runs, datasets, import_runs, indexing, pair_proposals, uploads
+from curation.services import (
+    bulk_runs,
+    datasets,
+    difficulty_fits,
+    import_runs,
+    indexing,
+    judge_runs,
+    pair_proposals,
+    uploads,
+)
 
 
 @shared_task(base=DjangoTask)
 def run_import(pk: int) -> None:
-    import_runs.run_import(pk)
+    fit = import_runs.run_import(pk)
+    if fit is not None:
+        fit_difficulty.delay_on_commit(fit.pk)
     for project in Import.objects.filter(pk=pk).values_list("project_id", flat=True):
         index_project.delay_on_commit(project)
+
+
+@shared_task(base=DjangoTask)
+def fit_difficulty(pk: int) -> None:
+    difficulty_fits.run_fit(pk)
 
 
 @shared_task(base=DjangoTask)
@@ -48,3 +64,8 @@ def run_bulk_action(pk: int) -> None:
 @shared_task(base=DjangoTask)
 def search_pairs(pk: int) -> None:
     pair_proposals.run_search(pk)
+
+
+@shared_task(base=DjangoTask)
+def run_judge(pk: int) -> None:
+    judge_runs.run_judge(pk, choose_trajectories)

@@ -22,7 +22,9 @@ from curation.models import (
     Dataset,
     DatasetVersion,
     Import,
+    Judge,
     Judgement,
+    JudgeRun,
     Membership,
     Mention,
     PairSearch,
@@ -189,6 +191,15 @@ def get_search(access: Access, pk: int) -> PairSearch:
     return _get(PairSearch.objects.filter(project=access.project), pk, "search for pairs")
 
 
+def get_judge(access: Access, pk: int) -> Judge:
+    return _get(Judge.objects.filter(project=access.project).select_related("created_by"), pk, "judge")
+
+
+def get_judge_run(access: Access, pk: int) -> JudgeRun:
+    runs = JudgeRun.objects.filter(judge__project=access.project)
+    return _get(runs.select_related("judge__project", "created_by"), pk, "run of a judge")
+
+
 def get_dataset(access: Access, pk: int) -> Dataset:
     return _get(Dataset.objects.filter(project=access.project), pk, "dataset")
 
@@ -238,6 +249,16 @@ def leave_out_blind(access: Access, rows: QuerySet[Trajectory]) -> QuerySet[Traj
     for side in SIDES:
         rows = rows.exclude(Exists(waiting.filter(**{side: OuterRef("pk")})))
     return rows
+
+
+def leave_out_blind_tasks(access: Access, tasks: QuerySet[Task]) -> QuerySet[Task]:
+    """The tasks but for those with such an attempt: a pass rate of few attempts tells how one of them ended."""
+    if access.is_curator or not Queue.objects.filter(project=access.project, blind=True).exists():
+        return tasks
+    waiting = _find_waiting(access)
+    for side in SIDES:
+        tasks = tasks.exclude(Exists(waiting.filter(**{f"{side}__task": OuterRef("pk")})))
+    return tasks
 
 
 def _find_waiting(access: Access) -> QuerySet[QueueItem]:

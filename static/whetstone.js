@@ -41,6 +41,20 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// A menu closes with Escape, which gives the focus back to its button, and with a click beside it.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+  if (!menu) return;
+  event.preventDefault();
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
 document.addEventListener("change", (event) => {
   const select = event.target;
   if (select instanceof HTMLSelectElement && "goto" in select.dataset) location.href = select.value;

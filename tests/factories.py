@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from curation.models import Project, Revision, Role, Task, Trajectory, User
+from curation.filters import join_conditions
+from curation.models import Project, Revision, Role, SavedFilter, Task, Trajectory, User
 from curation.permissions import Access
 from curation.services.projects import create_project, save_member
+from curation.services.saved_filters import save_filter
 
 _numbers = itertools.count(1)
 
@@ -112,3 +114,7 @@ def make_trajectory(
 
 def make_trajectories(project: Project, number: int, **fields: Any) -> Iterable[Trajectory]:
     return [make_trajectory(project, **fields) for _ in range(number)]
+
+
+def keep_filter(access: Access, name: str, conditions: dict[str, str]) -> SavedFilter:
+    return save_filter(access, name=name, conditions=conditions, rules=join_conditions(conditions))

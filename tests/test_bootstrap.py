@@ -13,9 +13,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
-from curation.models import Dataset, Judgement, PreferencePair, Project, Review, Task, Trajectory, User
+from curation.models import Dataset, DifficultyFit, Judgement, PreferencePair, Project, Review, Task, Trajectory, User
 from curation.services.accounts import first_password_file
-from tests.factories import make_project
+from tests.factories import make_project, make_task
 from training.recording import DemoPart, ExpertPolicy, record_demo, record_plan
 from training.services.demo import SCRIPT
 
@@ -104,3 +104,12 @@ def test_recording_again_gives_the_same_file(tmp_path: Path) -> None:
     assert record_demo(first, plan=plan) == record_demo(second, plan=plan) == 2
     assert first.read_bytes() == second.read_bytes()
     assert [document.outcome.success for document in record_plan(plan)] == [True, True]
+
+
+def test_pass_rates_that_an_older_version_did_not_keep_are_computed_after_the_next_start() -> None:
+    make_project()
+    old = make_project()
+    make_task(old)
+    Task.objects.update(attempts=3, successes=2, band=3)
+    bootstrap()
+    assert [fit.project for fit in DifficultyFit.objects.all()] == [old]

@@ -53,6 +53,8 @@ def read_launch(access: Access, given: Mapping[str, str]) -> Launch:
     else:
         version = clone.dataset_version if clone else list_versions(access, with_rows_in=Split.TRAIN).first()
     method = version.dataset.kind if version else "sft"
+    if method not in RECIPES:
+        raise Http404(f"{version} is to be exported: the engine trains on {' and '.join(RECIPES)} only.")
     preset = given.get("preset") or PRESETS[0].slug
     if preset not in {known.slug for known in PRESETS}:
         raise Http404("No such preset.")

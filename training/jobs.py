@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import current_app, shared_task
 from celery.contrib.django.task import DjangoTask
 
-from curation.models import BulkAction, DatasetVersion, Import, Indexing, PairSearch
+from curation.models import BulkAction, DatasetVersion, DifficultyFit, Import, Indexing, JudgeRun, PairSearch
 from curation.services.import_files import clear_files
 from curation.services.indexing import queue_forgotten
 from curation.services.jobs import sweep_jobs as sweep
@@ -17,8 +17,10 @@ from training.services import supervision
 SWEPT = (
     (Import, "curation.jobs.run_import"),
     (BulkAction, "curation.jobs.run_bulk_action"),
+    (DifficultyFit, "curation.jobs.fit_difficulty"),
     (DatasetVersion, "curation.jobs.freeze_version"),
     (PairSearch, "curation.jobs.search_pairs"),
+    (JudgeRun, "curation.jobs.run_judge"),
     (Indexing, "curation.jobs.run_indexing"),
     (Run, "training.jobs.supervise_run"),
     (Evaluation, "training.jobs.supervise_evaluation"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 
 import dj_database_url
 import django_stubs_ext
@@ -14,6 +15,7 @@ from webapp.paths import BASE_DIR, home, read_or_make_secret, socket_folder
 django_stubs_ext.monkeypatch()
 
 HOME = home()
+VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 SECRET_KEY = os.environ.get("SECRET_KEY") or read_or_make_secret("secret_key")
 DEBUG = os.environ.get("WHETSTONE_DEBUG") == "1"
 HTTPS = os.environ.get("WHETSTONE_HTTPS") == "1"
@@ -80,6 +82,8 @@ DATABASES = {
         conn_health_checks=True,
     )
 }
+# A statement that a connection has run a few times is prepared: planning them all took as long as running them.
+DATABASES["default"].setdefault("OPTIONS", {}).update({"server_side_binding": True, "prepare_threshold": 10})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "curation.User"
@@ -142,6 +146,10 @@ UPLOADS_ROOT = HOME / "uploads"
 IMPORT_FOLDERS = [*filter(None, os.environ.get("WHETSTONE_IMPORT_FOLDERS", "").split(os.pathsep))]
 # Private hosts that imports may be fetched from all the same: a store in one's own network, say.
 IMPORT_HOSTS = [*filter(None, os.environ.get("WHETSTONE_IMPORT_HOSTS", "").split(","))]
+# Private hosts that model judges may be asked at, and the only ones that get keys of the server's environment.
+JUDGE_HOSTS = [*filter(None, os.environ.get("WHETSTONE_JUDGE_HOSTS", "").split(","))]
+# What keys of judges are sealed with.
+SEALING_KEY = read_or_make_secret("sealing_key")
 RUNS_ROOT = HOME / "runs"
 # Base models are directories below these; nothing outside can be named in a launch.
 MODEL_ROOTS = [HOME / "models", *filter(None, os.environ.get("WHETSTONE_MODEL_ROOTS", "").split(os.pathsep))]
@@ -161,7 +169,10 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"training.jobs.supervise_*": {"queue": "training"}}
+CELERY_TASK_ROUTES = {
+    "training.jobs.supervise_*": {"queue": "training"},
+    "curation.jobs.run_judge": {"queue": "judging"},  # it waits for hours, and must keep nobody else waiting
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 2.0  # seconds a job has to finish when the product stops
@@ -193,6 +204,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobState": "curation.models.job.JobState",
         "FailureMode": "curation.models.review.FailureMode",
+        "VerdictEnum": "curation.models.review.Review.Verdict",
         "ReservationState": "curation.models.queue.Reservation.State",
     },
 }

@@ -85,6 +85,10 @@ PRODUCT = {
         8,
     ),
     "worker-default": Program(f"{_WORKER} --queues default --concurrency 2 --hostname default@%%h", "QUIT", 8),
+    # Runs of judges wait for answers nearly all the time: threads, and none of the others' processes.
+    "worker-judging": Program(
+        f"{_WORKER} --queues judging --pool threads --concurrency 8 --hostname judging@%%h", "QUIT", 8
+    ),
     "worker-training": Program(f"{_WORKER} --queues training --concurrency 1 --hostname training@%%h", "QUIT", 8),
     "beat": Program("celery -A webapp.celery beat --loglevel INFO --pidfile=", "TERM", 5),
 }

@@ -1,34 +1,27 @@
-"""REST: datasets, their versions, and the exported rows."""
+"""REST: datasets, which are recipes under a name."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.api.problems import Conflict
-from curation.jobs import freeze_version
-from curation.models import Dataset, DatasetVersion, Role
-from curation.models.dataset import Split
-from curation.permissions import access_project, get_dataset, get_version
-from curation.recipe import DatasetRecipe, RecipeError, read_recipe
-from curation.selectors.datasets import list_datasets, list_versions, preview_recipe, summarize_version
+from curation.api.recipes import check_recipe
+from curation.models import Dataset, Role
+from curation.permissions import access_project, get_dataset
+from curation.selectors.datasets import list_datasets
 from curation.selectors.pages import BadCursor, take_page
-from curation.services.datasets import create_dataset, create_version
-from curation.services.exports import NotFrozen, RangeNotSatisfiable, find_export, read_range, stream_file
+from curation.services.datasets import create_dataset
 
 
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
-    """`recipe` is described at curation/recipe: its `kind` is sft or dpo; every other field has a default."""
+    """`recipe` has a `kind`, and a default for every other field: see the preview of a recipe."""
 
     kind = serializers.CharField(read_only=True)
     recipe = serializers.JSONField()
@@ -41,66 +34,6 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
 class DatasetPageSerializer(serializers.Serializer[Any]):
     results = DatasetSerializer(many=True)
     next = serializers.CharField(allow_null=True)
-
-
-class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
-    class Meta:
-        model = DatasetVersion
-        fields = [
-            "id",
-            "dataset",
-            "number",
-            "state",
-            "stage",
-            "progress",
-            "progress_total",
-            "error",
-            "advice",
-            "recipe",
-            "content_hash",
-            "train_sha256",
-            "eval_sha256",
-            "left_out",
-            "created_at",
-            "finished_at",
-        ]
-
-
-class BandSerializer(serializers.Serializer[Any]):
-    band = serializers.IntegerField(allow_null=True)
-    rows = serializers.IntegerField()
-
-
-class SideStatsSerializer(serializers.Serializer[Any]):
-    rows = serializers.IntegerField()
-    tasks = serializers.IntegerField()
-    tokens = serializers.IntegerField(help_text="An estimate: a quarter of the characters.")
-    bands = serializers.SerializerMethodField()
-
-    @extend_schema(responses=BandSerializer(many=True))
-    def get_bands(self, side: Any) -> list[dict[str, float | None]]:
-        return [{"band": band, "rows": rows} for band, rows in side.bands]
-
-
-class StatsSerializer(serializers.Serializer[Any]):
-    train = SideStatsSerializer()
-    held_out = SideStatsSerializer()
-    bias = serializers.FloatField(allow_null=True)
-    left_out = serializers.SerializerMethodField()
-
-    def get_left_out(self, stats: Any) -> dict[str, int]:
-        return dict(stats.left_out)
-
-
-class VersionDetailSerializer(VersionSerializer):
-    stats = serializers.SerializerMethodField()
-
-    class Meta(VersionSerializer.Meta):
-        fields = [*VersionSerializer.Meta.fields, "stats"]
-
-    @extend_schema(responses=StatsSerializer)
-    def get_stats(self, version: DatasetVersion) -> Any:
-        return StatsSerializer(summarize_version(version)).data
 
 
 class DatasetList(APIView):
@@ -122,20 +55,12 @@ class DatasetList(APIView):
         access = access_project(request, project, Role.CURATOR)
         form = DatasetSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        recipe = _check_recipe(form.validated_data["recipe"])
+        recipe = check_recipe(form.validated_data["recipe"])
         try:
             dataset = create_dataset(access, name=form.validated_data["name"], recipe=recipe)
         except ValueError as error:
             raise serializers.ValidationError({"name": str(error)}) from error
         return Response(DatasetSerializer(dataset).data, status=201)
-
-
-class DatasetPreview(APIView):
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=StatsSerializer)
-    def post(self, request: Request, project: str) -> Response:
-        """What a recipe, the body of the request, would come to now."""
-        access = access_project(request, project, Role.CURATOR)
-        return Response(StatsSerializer(preview_recipe(access, _check_recipe(request.data))).data)
 
 
 class DatasetDetail(APIView):
@@ -144,96 +69,7 @@ class DatasetDetail(APIView):
         return Response(DatasetSerializer(get_dataset(access_project(request, project), pk)).data)
 
 
-class VersionList(APIView):
-    @extend_schema(responses=VersionSerializer(many=True))
-    def get(self, request: Request, project: str, pk: int) -> Response:
-        dataset = get_dataset(access_project(request, project), pk)
-        return Response(VersionSerializer(list_versions(dataset), many=True).data)
-
-    @extend_schema(request=None, responses={202: VersionSerializer})
-    def post(self, request: Request, project: str, pk: int) -> Response:
-        """Freeze the next version; poll it until its state is done, failed or stopped."""
-        access = access_project(request, project, Role.CURATOR)
-        dataset = get_dataset(access, pk)
-        try:
-            version = create_version(access, dataset)
-        except ValueError as error:
-            raise Conflict(str(error)) from error
-        freeze_version.delay_on_commit(version.pk)
-        return Response(VersionSerializer(version).data, status=202)
-
-
-class VersionDetail(APIView):
-    @extend_schema(responses=VersionDetailSerializer)
-    def get(self, request: Request, project: str, pk: int) -> Response:
-        return Response(VersionDetailSerializer(get_version(access_project(request, project), pk)).data)
-
-
-class AnyType(BaseContentNegotiation):
-    """The export is a file, whatever types the caller says to prefer; errors are JSON."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
-class VersionExport(APIView):
-    content_negotiation_class = AnyType
-
-    @extend_schema(responses={(200, "application/jsonl"): OpenApiTypes.BINARY})
-    def get(self, request: Request, project: str, pk: int, split: str) -> HttpResponseBase:
-        """The rows of one side as JSON lines. Its entity tag is the file's SHA-256; ranges resume a download."""
-        version = get_version(access_project(request, project), pk)
-        if split not in Split.values:
-            raise Http404(f"A version has train.jsonl and eval.jsonl, and no {split}.jsonl.")
-        try:
-            export = find_export(version, split)
-        except NotFrozen as error:
-            raise Conflict(str(error)) from error
-        except FileNotFoundError as error:
-            raise Http404("The file of this version is gone from the server.") from error
-        tag = f'"{export.sha256}"'
-        headers = {
-            "ETag": tag,
-            "Accept-Ranges": "bytes",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Disposition": f'attachment; filename="{export.name}"',
-        }
-        if tag in request.headers.get("If-None-Match", "").replace("W/", "").split(", "):
-            return HttpResponse(status=304, headers=headers)
-        wanted = request.headers.get("Range", "") if request.headers.get("If-Range", tag) == tag else ""
-        try:
-            part = read_range(wanted, export.size)
-        except RangeNotSatisfiable:
-            return HttpResponse(status=416, headers=headers | {"Content-Range": f"bytes */{export.size}"})
-        start, stop = part or (0, export.size)
-        if part:
-            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{export.size}"
-        headers["Content-Length"] = str(stop - start)
-        return StreamingHttpResponse(
-            stream_file(export.path, start=start, stop=stop),
-            status=206 if part else 200,
-            content_type="application/jsonl",
-            headers=headers,
-        )
-
-
-def _check_recipe(plain: Any) -> DatasetRecipe:
-    if not isinstance(plain, dict):
-        raise serializers.ValidationError({"recipe": "A recipe is an object with a kind, sft or dpo."})
-    try:
-        return read_recipe(plain)
-    except RecipeError as error:
-        raise serializers.ValidationError({"recipe": str(error)}) from error
-
-
 routes: list[URLPattern] = [
     path("datasets/", DatasetList.as_view(), name="api-dataset-list"),
-    path("datasets/preview/", DatasetPreview.as_view(), name="api-dataset-preview"),
     path("datasets/<int:pk>/", DatasetDetail.as_view(), name="api-dataset-detail"),
-    path("datasets/<int:pk>/versions/", VersionList.as_view(), name="api-version-list"),
-    path("versions/<int:pk>/", VersionDetail.as_view(), name="api-version-detail"),
-    path("versions/<int:pk>/<slug:split>.jsonl", VersionExport.as_view(), name="api-version-export"),
 ]

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.filters import choose_trajectories, read_conditions
+from curation.filters import choose_trajectories, join_conditions, read_conditions
 from curation.models import Role, SavedFilter
 from curation.permissions import access_project, get_saved_filter
 from curation.selectors.bulk import list_saved_filters
@@ -54,7 +54,13 @@ class FilterList(APIView):
         try:
             choose_trajectories(access.project, fields["conditions"])
             conditions = read_conditions(fields["conditions"])
-            saved = save_filter(access, name=fields["name"], conditions=conditions, replace=fields["replace"])
+            saved = save_filter(
+                access,
+                name=fields["name"],
+                conditions=conditions,
+                rules=join_conditions(conditions),
+                replace=fields["replace"],
+            )
         except NameTaken as error:
             raise serializers.ValidationError({"name": str(error)}) from error
         except ValueError as error:

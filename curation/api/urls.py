@@ -9,21 +9,28 @@ from curation.api import (
     bulk,
     corrections,
     datasets,
+    difficulty,
     filters,
     gold,
     import_records,
     imports,
+    judge_runs,
     judgements,
+    judges,
     pairs,
     projects,
     queues,
+    recipes,
     remarks,
     reservations,
     trajectories,
+    version_files,
+    versions,
 )
 
 urlpatterns = [
     *projects.urlpatterns,
+    *version_files.urlpatterns,
     path(
         "projects/<slug:project>/",
         include(
@@ -42,7 +49,13 @@ urlpatterns = [
                 *reservations.routes,
                 *pairs.routes,
                 *judgements.routes,
+                *difficulty.routes,
+                *judges.routes,
+                *judge_runs.routes,
+                *recipes.routes,
                 *datasets.routes,
+                *versions.routes,
+                *version_files.routes,
             ]
         ),
     ),

@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
                 ('sealed_key', models.BinaryField(help_text='The key, encrypted; never shown again.', null=True)),
                 ('unit', models.CharField(choices=[('trajectory', 'Whole trajectories'), ('step', 'Each step of the agent')], default='trajectory', max_length=10)),
                 ('instructions', models.TextField(help_text='What makes a trajectory worth learning from.')),
-                ('criteria', models.JSONField(default=list, help_text="As in a queue's rubric: name, description, lowest, highest.")),
+                ('criteria', models.JSONField(default=list, help_text="As in a queue's rubric: key, name, description, levels.")),
                 ('concurrency', models.SmallIntegerField(default=4, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(64)])),
                 ('price_in', models.FloatField(default=0, help_text='Per million prompt tokens.', validators=[django.core.validators.MinValueValidator(0)])),
                 ('price_out', models.FloatField(default=0, help_text='Per million answer tokens.', validators=[django.core.validators.MinValueValidator(0)])),
@@ -478,6 +478,23 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='verdict',
             constraint=models.UniqueConstraint(fields=('run', 'trajectory'), name='one_verdict_per_run'),
+        ),
+        migrations.AlterField(
+            model_name='queue',
+            name='order',
+            field=models.CharField(choices=[('deficit', 'The band that accepted trajectories lack most'), ('oldest', 'Oldest first'), ('random', 'Random'), ('disagreement', 'Where reviewers disagree'), ('uncertainty', 'Where a model judge, or else the score, is least sure')], default='deficit', max_length=12),
+        ),
+        migrations.CreateModel(
+            name='JudgeFailure',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('reason', models.CharField(max_length=400)),
+                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='failures', to='curation.judgerun')),
+                ('trajectory', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='curation.trajectory')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('run', 'trajectory'), name='one_failure_per_trajectory')],
+            },
         ),
         migrations.RunSQL(FILTER_VERSION, 'DROP TRIGGER filter_version_is_immutable ON curation_filterversion;'),
     ]

@@ -5,7 +5,7 @@ from curation.models.difficulty import DifficultyFit
 from curation.models.filter import FilterRun, FilterVersion, Indexing, SavedFilter, Verdict
 from curation.models.imports import Blob, Import, ImportRejection, SavedMapping, Upload
 from curation.models.job import ACTIVE_STATES, Job, JobState
-from curation.models.judge import Judge, JudgeRun, Opinion
+from curation.models.judge import Judge, JudgeFailure, JudgeRun, Opinion
 from curation.models.pair import Judgement, PairSearch, PreferencePair
 from curation.models.queue import Queue, QueueItem, Reservation, Rubric
 from curation.models.review import Decision, Mention, Remark, Review, StepLabel
@@ -31,6 +31,7 @@ __all__ = [
     "Job",
     "JobState",
     "Judge",
+    "JudgeFailure",
     "JudgeRun",
     "Judgement",
     "LeftOut",

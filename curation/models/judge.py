@@ -28,7 +28,7 @@ class Judge(models.Model):
     sealed_key = models.BinaryField(null=True, editable=False, help_text="The key, encrypted; never shown again.")
     unit = models.CharField(max_length=10, choices=Unit.choices, default=Unit.TRAJECTORY)
     instructions = models.TextField(help_text="What makes a trajectory worth learning from.")
-    criteria = models.JSONField(default=list, help_text="As in a queue's rubric: name, description, lowest, highest.")
+    criteria = models.JSONField(default=list, help_text="As in a queue's rubric: key, name, description, levels.")
     concurrency = models.SmallIntegerField(default=4, validators=[MinValueValidator(1), MaxValueValidator(64)])
     price_in = models.FloatField(default=0, validators=[MinValueValidator(0)], help_text="Per million prompt tokens.")
     price_out = models.FloatField(default=0, validators=[MinValueValidator(0)], help_text="Per million answer tokens.")
@@ -41,6 +41,9 @@ class Judge(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def price_tokens(self, prompt_tokens: int, answer_tokens: int) -> float:
+        return (prompt_tokens * self.price_in + answer_tokens * self.price_out) / 1e6
 
 
 class JudgeRun(Job):
@@ -70,6 +73,25 @@ class JudgeRun(Job):
 
     def __str__(self) -> str:
         return f"run {self.pk} of {self.judge}"
+
+    @property
+    def cost(self) -> float:
+        """What its tokens cost at the judge's prices."""
+        return self.judge.price_tokens(self.prompt_tokens, self.answer_tokens)
+
+
+class JudgeFailure(models.Model):
+    """Why a run has no opinion on a revision. Whoever goes on with the run does not ask again; the next run does."""
+
+    run = models.ForeignKey(JudgeRun, models.CASCADE, related_name="failures")
+    trajectory = models.ForeignKey(Trajectory, models.CASCADE, related_name="+")
+    reason = models.CharField(max_length=400)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "trajectory"], name="one_failure_per_trajectory")]
+
+    def __str__(self) -> str:
+        return f"{self.trajectory}: {self.reason}"
 
 
 class Opinion(models.Model):

@@ -22,7 +22,7 @@ class Queue(models.Model):
         OLDEST = "oldest", "Oldest first"
         RANDOM = "random", "Random"
         DISAGREEMENT = "disagreement", "Where reviewers disagree"
-        UNCERTAINTY = "uncertainty", "Where the score is nearest the success threshold"
+        UNCERTAINTY = "uncertainty", "Where a model judge, or else the score, is least sure"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="queues")
     name = models.CharField(max_length=120)

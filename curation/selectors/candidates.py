@@ -2,174 +2,109 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 
-from django.db.models import F
+from django.db.models import Q, Sum
 
-from curation.models import PreferencePair, Project, Revision, Trajectory
-from curation.recipe import DatasetRecipe, DPODatasetRecipe, SFTDatasetRecipe, draw_lot
+from curation.bias import Target, TaskMass, amounts_by_band, read_target, target_shares
+from curation.composing import DATASET, compose
+from curation.holding_out import hold_out_tasks
+from curation.models import Project, Revision, Task, Trajectory
+from curation.recipe import DatasetRecipe, PairRecipe
+from curation.rule_stages import STAGES
+from curation.selection import CHARACTERS_PER_TOKEN, Candidate, Selection, explain_empty
+from curation.selectors.candidate_rows import CHARACTERS, Scan, TaskFacts, list_stages, scan_pairs, scan_trajectories
+from curation.selectors.evaluation_tasks import find_overlaps
+from curation.waterfall import follow_stages
 
-Status = PreferencePair.Status
-UNUSABLE_PAIRS: dict[str, str] = {
-    Status.PROPOSED: "not judged yet",
-    Status.TIE: "judged about equal",
-    Status.BOTH_BAD: "both sides judged bad",
-}
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One row to be: a trajectory's newest revision, or a pair with its two revisions.
-
-    Of a pair of `step_only`, only the turn in which its sides part is learnt from. `characters` counts the whole
-    conversations, the environment's part included.
-    """
-
-    task_id: int
-    task: str
-    fingerprint: str
-    band: int | None
-    characters: int
-    trajectory_id: int | None = None
-    revision_id: int | None = None
-    pair_id: int | None = None
-    chosen_id: int | None = None
-    rejected_id: int | None = None
-    step_only: bool = False
+IDS_AT_ONCE = 5000
+LABELS: dict[str, str] = {"collected": "Collected", **STAGES, DATASET: "Dataset"}
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The candidates in the order of their ids, and the number left out by reason."""
-
-    candidates: list[Candidate]
-    left_out: Counter[str] = field(default_factory=Counter)
-
-
-def select_candidates(project: Project, recipe: DatasetRecipe) -> Selection:
-    if isinstance(recipe, SFTDatasetRecipe):
-        return _select_trajectories(project, recipe)
-    return _select_pairs(project, recipe)
-
-
-def _select_trajectories(project: Project, recipe: SFTDatasetRecipe) -> Selection:
-    heads = Revision.objects.filter(trajectory__project=project, number=F("trajectory__head_number"))
-    rows = heads.order_by("trajectory_id").values_list(
-        "pk",
-        "trajectory_id",
-        "trajectory__status",
-        "trajectory__success",
-        "trajectory__source",
-        "trajectory__model",
-        "trajectory__character_count",
-        "trajectory__task_id",
-        "trajectory__task__key",
-        "trajectory__task__fingerprint",
-        "trajectory__task__band",
+def select_candidates(project: Project, recipe: DatasetRecipe, *, with_revisions: bool = True) -> Selection:
+    """What the recipe takes now. Without revisions it is faster, and no candidate has a `revision_id`."""
+    tasks = _read_tasks(project)
+    if isinstance(recipe, PairRecipe):
+        scan = scan_pairs(project, recipe, tasks)
+    else:
+        scan = scan_trajectories(project, recipe, tasks)
+    facts = ((task.fingerprint, task.band) for task in tasks.values())
+    held_out = hold_out_tasks(facts, seed=recipe.seed, share=recipe.held_out) if recipe.held_out else frozenset()
+    texts = {pk: (task.key, task.fingerprint) for pk, task in tasks.items()} if recipe.evaluation.is_named else {}
+    wanted = {candidate.task_id for candidate in scan.candidates if candidate.fingerprint not in held_out}
+    pool = list(_weigh_pool(project, tasks))
+    target = read_recipe_target(project, recipe)
+    selection = compose(
+        recipe,
+        scan.candidates,
+        held_out=held_out,
+        target=target_shares(target, amounts_by_band(pool)) if target else None,
+        overlaps=find_overlaps(project, recipe.evaluation, texts, candidates=wanted),
+        instruction=scan.instruction,
     )
-    left_out: Counter[str] = Counter()
-    by_task: dict[int, list[tuple[bool, str, Candidate]]] = defaultdict(list)
-    for (
-        pk,
-        trajectory,
-        status,
-        success,
-        source,
-        model,
-        characters,
-        task_id,
-        key,
-        fingerprint,
-        band,
-    ) in rows.iterator(5000):
-        if status not in recipe.statuses:
-            left_out[f"review status: {Trajectory.Status(status).label.lower()}"] += 1
-        elif recipe.only_successes and success is not True:
-            left_out["no recorded success"] += 1
-        elif recipe.sources and source not in recipe.sources:
-            left_out["another source"] += 1
-        elif recipe.models and model not in recipe.models:
-            left_out["another model"] += 1
-        else:
-            candidate = Candidate(
-                task_id=task_id,
-                task=key,
-                fingerprint=fingerprint,
-                band=band,
-                characters=characters,
-                trajectory_id=trajectory,
-                revision_id=pk,
-            )
-            by_task[task_id].append((success is not True, draw_lot(recipe, f"trajectory {trajectory}"), candidate))
-    kept = []
-    for attempts in by_task.values():
-        attempts.sort(key=lambda attempt: attempt[:2])
-        most = recipe.most_per_task or len(attempts)
-        kept += [candidate for _, _, candidate in attempts[:most]]
-        if len(attempts) > most:
-            left_out[f"more than {most} of one task"] += len(attempts) - most
-    return Selection(sorted(kept, key=lambda candidate: candidate.trajectory_id or 0), left_out)
+    selection.left_out_rows = [*scan.left_out_rows, *selection.left_out_rows]
+    selection.pool = pool
+    _follow(recipe, scan, selection, tasks)
+    if empty := explain_empty(selection):
+        selection.problems = [empty]
+    if with_revisions:
+        _add_revisions(selection.candidates)
+    return selection
 
 
-def _select_pairs(project: Project, recipe: DPODatasetRecipe) -> Selection:
-    rows = PreferencePair.objects.filter(project=project).values_list(
-        "pk",
-        "status",
-        "strength",
-        "step_only",
-        "chosen_id",
-        "rejected_id",
-        "chosen__trajectory_id",
-        "rejected__trajectory_id",
-        "chosen__trajectory__character_count",
-        "rejected__trajectory__character_count",
-        "task_id",
-        "task__key",
-        "task__fingerprint",
-        "task__band",
-    )
-    left_out: Counter[str] = Counter()
-    usable: list[tuple[int, str, set[int], Candidate]] = []
-    for (
-        pk,
-        status,
-        strength,
-        step_only,
-        chosen,
-        rejected,
-        winner,
-        loser,
-        winner_size,
-        loser_size,
-        task_id,
-        key,
-        fingerprint,
-        band,
-    ) in rows.iterator(5000):
-        if status != Status.CONFIRMED:
-            left_out[UNUSABLE_PAIRS[status]] += 1
-        elif (strength or 0) < recipe.minimum_strength:
-            left_out["weaker than asked for"] += 1
-        else:
-            candidate = Candidate(
-                task_id=task_id,
-                task=key,
-                fingerprint=fingerprint,
-                band=band,
-                characters=winner_size + loser_size,
-                pair_id=pk,
-                chosen_id=chosen,
-                rejected_id=rejected,
-                step_only=step_only,
-            )
-            usable.append((-(strength or 0), draw_lot(recipe, f"pair {pk}"), {winner, loser}, candidate))
-    taken: Counter[int] = Counter()
-    kept = []
-    for _, _, episodes, candidate in sorted(usable, key=lambda pair: pair[:2]):
-        if recipe.most_per_episode and any(taken[episode] >= recipe.most_per_episode for episode in episodes):
-            left_out[f"more than {recipe.most_per_episode} of one attempt"] += 1
-        else:
-            taken.update(episodes)
-            kept.append(candidate)
-    return Selection(sorted(kept, key=lambda candidate: candidate.pair_id or 0), left_out)
+def read_recipe_target(project: Project, recipe: DatasetRecipe) -> Target | None:
+    """What the recipe asks for; None where it has no target of its own."""
+    if recipe.target == "none":
+        return None
+    if recipe.target == "project":
+        return read_target(project.target)
+    if recipe.target == "by-hand":
+        return read_target({"kind": "manual", "shares": recipe.target_shares})
+    return Target(kind=recipe.target)
+
+
+def _read_tasks(project: Project) -> dict[int, TaskFacts]:
+    tasks = Task.objects.filter(project=project).values_list("pk", "key", "fingerprint", "band", "pass_rate")
+    return {facts[0]: TaskFacts(*facts[1:]) for facts in tasks.iterator(IDS_AT_ONCE)}
+
+
+def _weigh_pool(project: Project, tasks: Mapping[int, TaskFacts]) -> Iterator[TaskMass]:
+    """What each task has as collected: crashed attempts are left out, unless they were accepted."""
+    counted = ~Q(completion=Trajectory.Completion.CRASHED) | Q(status=Trajectory.Status.ACCEPTED)
+    attempts = Trajectory.objects.filter(counted, project=project).exclude(source=Trajectory.Source.INSTRUCTION)
+    sums = attempts.order_by().values_list("task").annotate(n=Sum(CHARACTERS))
+    yield from _to_masses(((task, amount / CHARACTERS_PER_TOKEN) for task, amount in sums.iterator(IDS_AT_ONCE)), tasks)
+
+
+def _to_masses(amounts: Iterable[tuple[int, float]], tasks: Mapping[int, TaskFacts]) -> Iterator[TaskMass]:
+    for task, amount in amounts:
+        yield TaskMass(task, tasks[task].band, tasks[task].p, amount)
+
+
+def _follow(recipe: DatasetRecipe, scan: Scan, selection: Selection, tasks: Mapping[int, TaskFacts]) -> None:
+    """The waterfall: what reached a stage had passed all before it."""
+    names, left = list_stages(recipe), dict[int, float]()
+    masses: dict[str, list[TaskMass]] = {}
+    for name in reversed(names):
+        for task, tokens in scan.reached[name].items():
+            left[task] = left.get(task, 0.0) + tokens
+        masses[name] = list(_to_masses(left.items(), tasks))
+    selection.filtered = masses[names[-1]]
+    sides: dict[bool, dict[int, float]] = {True: {}, False: {}}
+    for row in selection.candidates:
+        if not row.instruction:
+            side = sides[row.held_out]
+            side[row.task_id] = side.get(row.task_id, 0.0) + row.weight * row.tokens
+    selection.trained = list(_to_masses(sides[False].items(), tasks))
+    masses[DATASET] = [*selection.trained, *_to_masses(sides[True].items(), tasks)]
+    selection.stages = follow_stages((name, LABELS[name], masses[name]) for name in (*names, DATASET))
+
+
+def _add_revisions(candidates: Iterable[Candidate]) -> None:
+    wanted = {row.trajectory_id: row for row in candidates if row.trajectory_id}
+    ids = list(wanted)
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        some = Revision.objects.filter(trajectory__in=ids[start : start + IDS_AT_ONCE])
+        for pk, trajectory, number in some.values_list("pk", "trajectory_id", "number"):
+            if number == wanted[trajectory].revision_number:
+                wanted[trajectory].revision_id = pk

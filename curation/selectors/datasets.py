@@ -1,21 +1,18 @@
-"""Reading datasets and their versions, and what a recipe would come to before anything is frozen."""
+"""Reading datasets and their versions."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Sum
 
-from curation.difficulty import BANDS, bias
-from curation.models import Dataset, DatasetRow, DatasetVersion, JobState, Project, Trajectory
+from curation.bias import bias
+from curation.difficulty import BANDS
+from curation.models import Dataset, DatasetRow, DatasetVersion, FilterVersion, JobState, LeftOut, Project, Trajectory
 from curation.models.dataset import Split
 from curation.permissions import Access
-from curation.recipe import DatasetRecipe, is_held_out, weigh_bands
-from curation.selectors.candidates import select_candidates
-
-CHARACTERS_PER_TOKEN = 4
+from curation.selection import CHARACTERS_PER_TOKEN
 
 Shares = list[tuple[int | None, float]]
 
@@ -56,6 +53,18 @@ def list_datasets(access: Access) -> QuerySet[Dataset]:
     )
 
 
+def list_newest_filters(access: Access) -> list[FilterVersion]:
+    """The newest version of each saved filter that has any, by name."""
+    versions = FilterVersion.objects.filter(filter__project=access.project).select_related("filter")
+    return sorted(versions.order_by("filter", "-number").distinct("filter"), key=lambda version: version.filter.name)
+
+
+def list_measuring(access: Access) -> list[Dataset]:
+    """Datasets that have a frozen version, whose held-out tasks can be kept out of others: the newest 200."""
+    frozen = DatasetVersion.objects.filter(dataset=OuterRef("pk"), state=JobState.DONE)
+    return list(Dataset.objects.filter(Exists(frozen), project=access.project).order_by("-pk")[:200])
+
+
 def list_versions(dataset: Dataset) -> QuerySet[DatasetVersion]:
     """A dataset's versions, newest first, with `train_count` and `eval_count`."""
     return (
@@ -74,38 +83,16 @@ def list_rows(version: DatasetVersion) -> QuerySet[DatasetRow]:
     return rows.defer("revision__document", "task__instruction")
 
 
+def list_left_out_rows(version: DatasetVersion) -> QuerySet[LeftOut]:
+    """What fitted a version's filter and is not in it, with the tasks."""
+    rows = version.left_out_rows.select_related("trajectory__task", "pair__task")
+    return rows.defer("trajectory__task__instruction", "pair__task__instruction")
+
+
 def count_pool(project: Project) -> dict[int | None, float]:
     """The project's attempts by band, crashed ones left out."""
     attempts = Trajectory.objects.filter(project=project).exclude(completion=Trajectory.Completion.CRASHED)
     return dict(attempts.values_list("task__band").annotate(n=Count("id")).order_by())
-
-
-def preview_recipe(access: Access, recipe: DatasetRecipe) -> Stats:
-    """What a recipe would give now, without reading documents: rows that turn out unusable are still in.
-
-    Tokens are those of whole conversations, the environment's part included.
-    """
-    selection = select_candidates(access.project, recipe)
-    rows: dict[Split, Counter[int | None]] = {split: Counter() for split in Split}
-    tasks: dict[Split, set[int]] = {split: set() for split in Split}
-    characters: Counter[Split] = Counter()
-    for candidate in selection.candidates:
-        split = Split.EVAL if is_held_out(recipe, candidate.fingerprint) else Split.TRAIN
-        rows[split][candidate.band] += 1
-        tasks[split].add(candidate.task_id)
-        characters[split] += candidate.characters
-    sides = {
-        split: SideStats(
-            rows=rows[split].total(),
-            tasks=len(tasks[split]),
-            tokens=characters[split] // CHARACTERS_PER_TOKEN,
-            bands=_in_order(rows[split]),
-        )
-        for split in Split
-    }
-    weights = weigh_bands(recipe, rows[Split.TRAIN].elements())
-    weighted = {band: number * weights[band] for band, number in rows[Split.TRAIN].items()}
-    return _compare(access.project, sides, weighted=weighted, left_out=selection.left_out)
 
 
 def summarize_version(version: DatasetVersion) -> Stats:

@@ -1,82 +1,125 @@
-"""Making the rows of a dataset out of documents: chat messages, tool arguments as the exact text that was recorded."""
+"""Making the rows of a dataset out of documents, in TRL's own formats: chat messages, and tool arguments as the exact
+text that was recorded."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from curation.formats.document import Document, Step
 from curation.formats.messages import document_to_messages
 from curation.models import Revision, StepLabel
-from curation.recipe import DatasetRecipe, SFTDatasetRecipe
-from curation.revisions import count_agent_characters, split_pair_messages
-from curation.selectors.candidates import Candidate
+from curation.recipe import (
+    DatasetRecipe,
+    KTODatasetRecipe,
+    PairRecipe,
+    PromptCompletionDatasetRecipe,
+    TrajectoryRecipe,
+)
+from curation.revisions import PairError, count_agent_characters, split_pair_messages
+from curation.selection import Candidate
 
 DOCUMENTS_AT_ONCE = 16
 
-Row = dict[str, Any]
+Message = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Built:
-    """A candidate's row without its weight, or None and the reason. `characters` are those of the turns trained on."""
+    """One row of a candidate, or none and the reason.
+
+    `content` is what is learnt from, `origin` the numbers that our database has for where it comes from. `taught` are
+    the messages that may bear loss, `avoided` those that are taught against; `characters` are those of both that do.
+    """
 
     candidate: Candidate
-    row: Row | None
-    characters: int = 0
+    content: dict[str, Any] | None = None
+    origin: dict[str, Any] = field(default_factory=dict)
+    taught: Sequence[Message] = ()
+    avoided: Sequence[Message] = ()
     reason: str = ""
+
+    @property
+    def taught_characters(self) -> int:
+        return count_agent_characters(self.taught)
+
+    @property
+    def characters(self) -> int:
+        return self.taught_characters + count_agent_characters(self.avoided)
 
 
 def build_rows(recipe: DatasetRecipe, candidates: Sequence[Candidate]) -> Iterator[Built]:
-    """Each candidate's row, in order; documents are read a few at a time."""
+    """The rows of each candidate, in order; documents are read a few at a time."""
     remaining = iter(candidates)
     while batch := list(islice(remaining, DOCUMENTS_AT_ONCE)):
-        if isinstance(recipe, SFTDatasetRecipe):
-            yield from _build_trajectories(recipe, batch)
-        else:
+        if isinstance(recipe, PairRecipe):
             yield from _build_pairs(batch)
+        else:
+            yield from _build_trajectories(recipe, batch)
 
 
-def write_line(row: Row) -> bytes:
-    """A row as one line of JSON in UTF-8, its end of line included."""
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+def list_shapes(content: dict[str, Any]) -> set[tuple[str, frozenset[str]]]:
+    """What a reader that infers types from the first rows has to have seen: the kinds of messages."""
+    columns = [name for name in ("messages", "prompt", "completion", "chosen", "rejected") if name in content]
+    return {(name, frozenset(message)) for name in columns for message in content[name]}
 
 
-def list_shapes(row: Row) -> set[tuple[str, frozenset[str] | bool]]:
-    """What a reader that infers types from the first rows has to have seen: kinds of messages, a band or none."""
-    columns = [name for name in ("messages", "prompt", "chosen", "rejected") if name in row]
-    shapes: set[tuple[str, frozenset[str] | bool]] = {("band", row["band"] is None)}
-    return shapes | {(name, frozenset(message)) for name in columns for message in row[name]}
-
-
-def _build_trajectories(recipe: SFTDatasetRecipe, batch: Sequence[Candidate]) -> Iterator[Built]:
+def _build_trajectories(recipe: TrajectoryRecipe, batch: Sequence[Candidate]) -> Iterator[Built]:
     revisions = Revision.objects.in_bulk([candidate.revision_id for candidate in batch])
     wrong = _find_wrong_steps(revisions) if recipe.skip_wrong_steps else {}
     for candidate in batch:
-        assert candidate.revision_id is not None  # noqa: S101  # narrows the type: candidates of SFT have one
-        revision = revisions[candidate.revision_id]
-        document = Document.model_validate(revision.document)
+        assert candidate.revision_id is not None  # noqa: S101  # narrows the type: trajectories have one
+        document = Document.model_validate(revisions[candidate.revision_id].document)
         for step in document.steps:
-            if step.step_id in wrong.get(revision.pk, ()):
+            if step.step_id in wrong.get(candidate.revision_id, ()):
                 step.trainable = False
         messages = document_to_messages(document)
-        characters = count_agent_characters(messages)
-        if not characters:
-            yield Built(candidate, None, reason="no turn of the agent left to train on")
+        if not count_agent_characters(messages):
+            yield Built(candidate, reason="no turn of the agent left to train on")
             continue
-        row = {
-            "trajectory": candidate.trajectory_id,
-            "revision": revision.pk,
-            "task": candidate.task,
-            "band": candidate.band,
-            "messages": messages,
-            "tools": _write_tools(document),
-        }
-        yield Built(candidate, row, characters)
+        origin = {"trajectory": candidate.trajectory_id, "revision": candidate.revision_id}
+        more = {"task": candidate.task, "tools": _write_tools(document)}
+        if isinstance(recipe, PromptCompletionDatasetRecipe):
+            yield from _build_turns(candidate, messages, origin, more)
+        elif isinstance(recipe, KTODatasetRecipe):
+            yield _build_judged(candidate, messages, origin, more)
+        else:
+            yield Built(candidate, {"messages": messages} | more, origin, messages)
+
+
+def _build_turns(
+    candidate: Candidate, messages: list[Message], origin: dict[str, Any], more: dict[str, Any]
+) -> Iterator[Built]:
+    """A row for each turn of the agent that is learnt from, with all that came before it as the prompt."""
+    found = 0
+    for index, message in enumerate(messages):
+        if index and count_agent_characters([message]):
+            found += 1
+            prompt = [_without_mark(earlier) for earlier in messages[:index]]
+            content = {"prompt": prompt, "completion": [message], "turn": found} | more
+            yield Built(candidate, content, origin, [message])
+    if not found:
+        yield Built(candidate, reason="nothing comes before the agent's turns")
+
+
+def _build_judged(candidate: Candidate, messages: list[Message], origin: dict[str, Any], more: dict[str, Any]) -> Built:
+    """KTO: what comes before the first turn that is learnt from, and the rest, which is desirable or not."""
+    first = next(index for index, message in enumerate(messages) if count_agent_characters([message]))
+    if not first:
+        return Built(candidate, reason="nothing comes before the agent's turns")
+    prompt, completion = [_without_mark(message) for message in messages[:first]], messages[first:]
+    content = {"prompt": prompt, "completion": completion, "label": candidate.desirable is True} | more
+    sides = (completion, ()) if candidate.desirable else ((), completion)
+    return Built(candidate, content, origin, *sides)
+
+
+def _without_mark(message: Message) -> Message:
+    """A message of a prompt: none of these bears loss, marked or not."""
+    return {key: value for key, value in message.items() if key != "trainable"}
 
 
 def _find_wrong_steps(revisions: dict[int, Revision]) -> dict[int, set[int]]:
@@ -112,28 +155,29 @@ def _build_pairs(batch: Sequence[Candidate]) -> Iterator[Built]:
     sides = [pk for candidate in batch for pk in (candidate.chosen_id, candidate.rejected_id)]
     revisions = Revision.objects.in_bulk(sides)
     for candidate in batch:
-        assert candidate.chosen_id is not None  # noqa: S101  # narrows the type: candidates of DPO have both
+        assert candidate.chosen_id is not None  # noqa: S101  # narrows the type: pairs have both
         assert candidate.rejected_id is not None  # noqa: S101  # as above
         better = Document.model_validate(revisions[candidate.chosen_id].document)
         worse = Document.model_validate(revisions[candidate.rejected_id].document)
         try:
             prompt, chosen, rejected = split_pair_messages(better, worse, step_only=candidate.step_only)
-        except ValueError as error:
-            yield Built(candidate, None, reason=str(error))
+        except PairError as error:
+            yield Built(candidate, reason=str(error))
             continue
-        row = {
+        origin = {
             "pair": candidate.pair_id,
             "chosen_revision": candidate.chosen_id,
             "rejected_revision": candidate.rejected_id,
-            "step_only": candidate.step_only,
-            "task": candidate.task,
-            "band": candidate.band,
+        }
+        content = {
             "prompt": prompt,
             "chosen": chosen,
             "rejected": rejected,
+            "step_only": candidate.step_only,
+            "task": candidate.task,
             "tools": _write_tools(better),
         }
-        yield Built(candidate, row, count_agent_characters(chosen) + count_agent_characters(rejected))
+        yield Built(candidate, content, origin, chosen, rejected)
 
 
 def _write_tools(document: Document) -> str:

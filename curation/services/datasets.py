@@ -1,43 +1,24 @@
-"""Datasets: made from a recipe, and frozen into versions whose files are named by their own hash."""
+"""Datasets: made from a recipe, frozen into versions, and versions that are no longer wanted removed."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Mapping
+from typing import Any
 
-from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db import IntegrityError, connection, models, transaction
+from django.db.models import Max, Q
 
-from curation.models import ACTIVE_STATES, Dataset, DatasetRow, DatasetVersion, JobState, Role
-from curation.models.dataset import Split
+from curation.models import ACTIVE_STATES, Dataset, DatasetVersion, JobState, Role
 from curation.permissions import Access
-from curation.recipe import (
-    DatasetRecipe,
-    dump_recipe,
-    hash_content,
-    is_held_out,
-    read_recipe,
-    weigh_bands,
-)
-from curation.selectors.candidates import Selection, select_candidates
+from curation.recipe import DatasetRecipe, dump_recipe, read_recipe
 from curation.services.audit import record_action
-from curation.services.dataset_rows import build_rows, list_shapes, write_line
-from curation.services.jobs import JobStopped, beat_job, claim_job, end_job
-
-BEAT_SECONDS = 2.0
-ROWS_AT_ONCE = 2000
+from curation.services.dataset_files import locate_file, lock_files, remove_rows
+from curation.services.freezing import NothingToFreeze, freeze
+from curation.services.jobs import JobStopped, claim_job, end_job, requeue_job
 
 
-class NothingToFreeze(ValueError):
-    """The recipe takes no row, or leaves none to train on; the text says why, for the person who asked."""
+class VersionInUse(ValueError):
+    """The version cannot be removed; the text says what uses it."""
 
 
 def create_dataset(access: Access, *, name: str, recipe: Mapping[str, Any] | DatasetRecipe) -> Dataset:
@@ -77,6 +58,54 @@ def create_version(access: Access, dataset: Dataset) -> DatasetVersion:
     return version
 
 
+def retry_version(access: Access, version: DatasetVersion) -> None:
+    """Freeze a version again that failed or was stopped: the caller sends curation.jobs.freeze_version.
+
+    Raises ValueError for a version in another state, and while another one of the dataset is being frozen.
+    """
+    access.require(Role.CURATOR)
+    with transaction.atomic():
+        others = Dataset.objects.select_for_update().get(pk=version.dataset_id, project=access.project).versions
+        active = others.filter(state__in=ACTIVE_STATES).exclude(pk=version.pk).first()
+        if active is not None:
+            raise ValueError(f"Version {active.number} is being frozen already.")
+        if not requeue_job(version):
+            raise ValueError(f"Version {version.number} neither failed nor was stopped.")
+        record_action(access, "version.retry", version)
+
+
+def list_uses(version: DatasetVersion) -> list[str]:
+    """What keeps a version from being removed: runs and evaluations, in words."""
+    outside = [one for one in DatasetVersion._meta.related_objects if one.related_model._meta.app_label != "curation"]
+    uses = []
+    for relation in outside:
+        model: type[models.Model] = relation.related_model
+        rows = model._default_manager.filter(**{relation.field.name: version}).order_by("pk")
+        uses += [f"{model._meta.verbose_name} {row}" for row in rows[:10]]
+    return uses
+
+
+def remove_version(access: Access, version: DatasetVersion) -> None:
+    """Remove a version, and its files where no other version has the same. Raises VersionInUse."""
+    access.require(Role.CURATOR)
+    with transaction.atomic():
+        # Whoever starts a run on it waits for this lock, and then finds no version.
+        locked = DatasetVersion.objects.select_for_update().get(pk=version.pk, dataset__project=access.project)
+        if locked.is_active:
+            raise VersionInUse(f"Version {locked.number} is being frozen: stop it first.")
+        if uses := list_uses(locked):
+            raise VersionInUse(f"Version {locked.number} is in use by {', '.join(uses)}.")
+        record_action(access, "version.remove", locked, content_hash=locked.content_hash)
+        files = {locked.train_sha256, locked.eval_sha256} - {""}
+        locked.delete()
+        lock_files()
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # nothing is left that could keep this from being committed
+        for sha256 in files:
+            if not DatasetVersion.objects.filter(Q(train_sha256=sha256) | Q(eval_sha256=sha256)).exists():
+                remove_rows(sha256)
+
+
 def freeze_version(pk: int) -> None:
     """Write a queued version's rows to files, and mark it done; it starts over where an earlier attempt was killed.
 
@@ -88,148 +117,19 @@ def freeze_version(pk: int) -> None:
         return
     _clear_away(f".version-{pk}-*")  # what a killed attempt left half written
     try:
-        _freeze(version)
+        freeze(version)
     except NothingToFreeze as error:
         advice = "Review more trajectories or judge more pairs, or make a dataset with a wider recipe."
         end_job(version, JobState.FAILED, error=str(error), advice=advice, left_out=version.left_out)
     except JobStopped:
         end_job(version, JobState.STOPPED)
+    except OSError as error:
+        advice = "Make room on the server's disk, or have its folder looked at; then freeze it again."
+        end_job(version, JobState.FAILED, error=f"The files could not be written: {error}", advice=advice)
     finally:
         _clear_away(f".version-{pk}-{version.claim}-*")
-
-
-def locate_file(sha256: str) -> Path:
-    """Where the rows with this hash are kept. Raises ValueError for what is no hash."""
-    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-        raise ValueError(f"{sha256!r} is no SHA-256.")
-    return Path(settings.HOME) / "datasets" / f"{sha256}.jsonl"
-
-
-@dataclass
-class _Draft:
-    """One side of a version on its way to a file: lines without weights, where each begins, and their rows.
-
-    `heralds` are the rows that go to the front of the file: `datasets.load_dataset` infers types from the first
-    10 MB, and fails at a kind of message that it meets for the first time after that.
-    """
-
-    file: IO[bytes]
-    offsets: list[int] = field(default_factory=list)
-    rows: list[DatasetRow] = field(default_factory=list)
-    heralds: set[int] = field(default_factory=set)
-    shapes: set[tuple[str, frozenset[str] | bool]] = field(default_factory=set)
-
-    def add(self, line: dict[str, Any], row: DatasetRow) -> None:
-        shapes = list_shapes(line)
-        if not shapes <= self.shapes:
-            self.heralds.add(len(self.rows))
-            self.shapes |= shapes
-        self.offsets.append(self.file.tell())
-        self.file.write(write_line(line))
-        self.rows.append(row)
-
-    def read_in_order(self) -> Iterator[tuple[bytes, DatasetRow]]:
-        """Lines and rows as they stand in the final file."""
-        order = sorted(range(len(self.rows)), key=lambda number: (number not in self.heralds, number))
-        for position, number in enumerate(order):
-            self.file.seek(self.offsets[number])
-            self.rows[number].position = position
-            yield self.file.readline(), self.rows[number]
-
-
-def _freeze(version: DatasetVersion) -> None:
-    recipe = read_recipe(version.recipe)
-    beat_job(version, stage="choosing rows", progress=0)
-    selection = select_candidates(version.dataset.project, recipe)
-    version.left_out = dict(selection.left_out)
-    beat_job(version, stage="reading documents", progress_total=len(selection.candidates))
-    folder = locate_file("0" * 64).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    # Files without a name: they vanish with the process, however it ends.
-    with tempfile.TemporaryFile(dir=folder) as train, tempfile.TemporaryFile(dir=folder) as held_out:
-        drafts = {Split.TRAIN: _Draft(train), Split.EVAL: _Draft(held_out)}
-        _write_drafts(version, recipe, selection, drafts)
-        _check_rows(version, drafts)
-        beat_job(version, stage="writing files", progress=len(selection.candidates))
-        hashes = {split: _keep_file(version, drafts[split]) for split in Split}
-    beat_job(version, stage="saving")
-    train_sha256, eval_sha256 = hashes[Split.TRAIN], hashes[Split.EVAL]
-    with transaction.atomic():
-        end_job(
-            version,
-            JobState.DONE,
-            stage="",
-            left_out=version.left_out,
-            train_sha256=train_sha256,
-            eval_sha256=eval_sha256,
-            content_hash=hash_content(version.recipe, train_sha256=train_sha256, eval_sha256=eval_sha256),
-        )
-        rows = [row for split in Split for row in drafts[split].rows]
-        DatasetRow.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
-
-
-def _write_drafts(
-    version: DatasetVersion, recipe: DatasetRecipe, selection: Selection, drafts: dict[Split, _Draft]
-) -> None:
-    left_out = Counter(selection.left_out)
-    beat = time.monotonic()
-    for done, built in enumerate(build_rows(recipe, selection.candidates), start=1):
-        candidate = built.candidate
-        if built.row is None:
-            left_out[built.reason] += 1
-        else:
-            split = Split.EVAL if is_held_out(recipe, candidate.fingerprint) else Split.TRAIN
-            row = DatasetRow(
-                version=version,
-                split=split,
-                task_id=candidate.task_id,
-                revision_id=candidate.revision_id,
-                pair_id=candidate.pair_id,
-                band=candidate.band,
-                characters=built.characters,
-            )
-            drafts[split].add(built.row, row)
-        if time.monotonic() - beat > BEAT_SECONDS:
-            beat_job(version, progress=done)
-            beat = time.monotonic()
-    version.left_out = dict(sorted(left_out.items()))
-    weights = weigh_bands(recipe, [row.band for row in drafts[Split.TRAIN].rows])
-    for row in drafts[Split.TRAIN].rows:
-        row.weight = round(weights[row.band], 6)
-
-
-def _check_rows(version: DatasetVersion, drafts: dict[Split, _Draft]) -> None:
-    if drafts[Split.TRAIN].rows:
-        return
-    if drafts[Split.EVAL].rows:
-        raise NothingToFreeze("Every task fell on the held-out side; lower the held-out share or change the seed.")
-    reasons = ", ".join(f"{number} {reason}" for reason, number in version.left_out.items())
-    raise NothingToFreeze(f"The recipe takes no row. Left out: {reasons or 'nothing; there is nothing to take'}.")
 
 
 def _clear_away(pattern: str) -> None:
     for leftover in locate_file("0" * 64).parent.glob(pattern):
         leftover.unlink(missing_ok=True)
-
-
-def _keep_file(version: DatasetVersion, draft: _Draft) -> str:
-    """Add the weights to a draft's lines, keep the result as a read-only file named by its SHA-256, return that."""
-    folder = locate_file("0" * 64).parent
-    digest = hashlib.sha256()
-    beat = time.monotonic()
-    prefix = f".version-{version.pk}-{version.claim}-"
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=prefix, delete=False) as file:
-        for line, row in draft.read_in_order():
-            # Spliced into the text: there is no need to parse a line once more.
-            weighted = line.removesuffix(b"}\n") + f',"weight":{row.weight}}}\n'.encode()
-            digest.update(weighted)
-            file.write(weighted)
-            if time.monotonic() - beat > BEAT_SECONDS:
-                beat_job(version)
-                beat = time.monotonic()
-        file.flush()
-        os.fsync(file.fileno())
-    path = Path(file.name)
-    path.chmod(0o440)
-    path.replace(locate_file(digest.hexdigest()))
-    return digest.hexdigest()

@@ -16,8 +16,10 @@ from curation.services.difficulty import update_difficulty
 from curation.services.queue_items import follow_statuses
 
 # The rows are locked first, so that of two reviews submitted at once the later one counts with the earlier in view.
+# An array in a subselect: the planner cannot count its ids, so that it keeps one plan, and does not make one each time.
 LOCK = """
-SELECT id, task_id FROM curation_trajectory WHERE project_id = %s AND id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+SELECT id, task_id FROM curation_trajectory
+WHERE project_id = %s AND id = ANY ((SELECT %s::bigint[])::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 SETTLE = """
 UPDATE curation_trajectory AS trajectory SET status = fresh.status
@@ -26,7 +28,7 @@ FROM (
         CASE coalesce(decided.verdict, reviewed.verdict)
             WHEN 'accept' THEN 'accepted' WHEN 'reject' THEN 'rejected' WHEN 'unsure' THEN 'unsure'
             WHEN 'differ' THEN 'disputed' ELSE 'unreviewed' END AS status
-    FROM unnest(%s::bigint[]) AS settled(id)
+    FROM unnest((SELECT %s::bigint[])) AS settled(id)
     LEFT JOIN LATERAL (
         SELECT verdict FROM curation_decision
         WHERE trajectory_id = settled.id AND withdrawn_at IS NULL ORDER BY id DESC LIMIT 1

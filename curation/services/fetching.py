@@ -2,14 +2,14 @@
 
 Every address is looked up once, checked, and connected to as it was checked, so that a name cannot change its mind in
 between; a redirect is checked like the first address. Only public addresses are allowed, and hosts that an
-administrator named (IMPORT_HOSTS).
+administrator named (IMPORT_HOSTS). `connect` is what whatever else goes to an address that a person named uses, too.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import BinaryIO
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -37,7 +37,7 @@ def check_url(url: str) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FetchError("Only http and https addresses are fetched.")
     if parts.username or parts.password:
-        raise FetchError("The address holds a user name or a password, which would be stored with the import.")
+        raise FetchError("The address holds a user name or a password, which would be stored with it.")
     if port == 0:
         raise FetchError("There is no port 0.")
     return parts
@@ -87,36 +87,51 @@ def _copy(
 
 
 def _request(parts: SplitResult) -> urllib3.BaseHTTPResponse:
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    address = _resolve(host, port)
-    if parts.scheme == "https":
-        pool: urllib3.HTTPConnectionPool = urllib3.HTTPSConnectionPool(
-            address, port, timeout=_TIMEOUT, server_hostname=host, assert_hostname=host
-        )
-    else:
-        pool = urllib3.HTTPConnectionPool(address, port, timeout=_TIMEOUT)
+    pool = connect(parts, allowed=settings.IMPORT_HOSTS, timeout=_TIMEOUT)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    name = f"[{host}]" if ":" in host else host
-    headers = {"Host": name if parts.port is None else f"{name}:{port}", "User-Agent": "Whetstone"}
+    headers = {"Host": name_host(parts), "User-Agent": "Whetstone"}
     try:
         return pool.request("GET", path, headers=headers, redirect=False, retries=False, preload_content=False)
     except HTTPError as error:
-        raise FetchError(f"{host} could not be reached: {error}.") from error
+        raise FetchError(f"{parts.hostname} could not be reached: {error}.") from error
 
 
-def _resolve(host: str, port: int) -> str:
+def connect(
+    parts: SplitResult, *, allowed: Collection[str], timeout: urllib3.Timeout, most: int = 1
+) -> urllib3.HTTPConnectionPool:
+    """At most `most` connections to the address that the host has now, if that is public or the host is in `allowed`.
+
+    Raises FetchError.
+    """
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    address = _resolve(host, port, allowed)
+    if parts.scheme == "https":
+        return urllib3.HTTPSConnectionPool(
+            address, port, timeout=timeout, maxsize=most, block=True, server_hostname=host, assert_hostname=host
+        )
+    return urllib3.HTTPConnectionPool(address, port, timeout=timeout, maxsize=most, block=True)
+
+
+def name_host(parts: SplitResult) -> str:
+    """What the Host header says: the name, where the connection goes to a number."""
+    host = parts.hostname or ""
+    name = f"[{host}]" if ":" in host else host
+    return name if parts.port is None else f"{name}:{parts.port}"
+
+
+def _resolve(host: str, port: int, allowed: Collection[str]) -> str:
     """An address of the host. Raises FetchError unless all of its addresses are public, or the host is allowed."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise FetchError(f"There is no host {host!r}.") from error
     addresses = [str(entry[4][0]) for entry in found]
-    if host not in settings.IMPORT_HOSTS:
+    if host not in allowed:
         for address in addresses:
             if not _is_public(address):
-                raise FetchError(f"{host} is in a private network: nothing is fetched from there.")
-    return addresses[0]
+                raise FetchError(f"{host} is in a private network: nothing is asked for there.")
+    return min(addresses, key=lambda address: ":" in address)  # what runs beside us often hears IPv4 alone
 
 
 def _is_public(address: str) -> bool:

@@ -25,9 +25,10 @@ from curation.formats.document import Document
 from curation.formats.media import Media, extract_media
 from curation.formats.redaction import Redactor
 from curation.formats.sources import LeftOut, Located, Source
-from curation.models import Import, ImportRejection, JobState, PreferencePair, Task, Trajectory
+from curation.models import DifficultyFit, Import, ImportRejection, JobState, PreferencePair, Task, Trajectory
 from curation.services.blobs import store_media
 from curation.services.difficulty import update_difficulty
+from curation.services.difficulty_fits import queue_fit
 from curation.services.import_batches import Attempt, Place, build_attempt, find_shared_keys, write_batch
 from curation.services.import_files import release_file
 from curation.services.import_pairs import PairOfAttempts, pair_attempts, write_pairs
@@ -108,14 +109,14 @@ class Report:
         }
 
 
-def run_import(pk: int, *, watch: Watch | None = None) -> None:
+def run_import(pk: int, *, watch: Watch | None = None) -> DifficultyFit | None:
     """Read the file of a queued import to its end. Does nothing where another worker has it, or it has ended.
 
-    `watch` is called after each batch.
+    `watch` is called after each batch. Returns the fit of difficulties that waits for a worker where attempts arrived.
     """
     job = claim_job(Import, pk)
     if job is None:
-        return
+        return None
     report = Report(imported=count_imported(job))
     try:
         with open_source(job) as (source, position):
@@ -128,7 +129,7 @@ def run_import(pk: int, *, watch: Watch | None = None) -> None:
         finish_import(job, report)
     except JobLost:
         logger.warning("import %s is another worker's now", pk)
-        return
+        return None
     except JobStopped:
         kept = f"{count_imported(job):,} trajectories that had been imported by then are kept."
         end_job(job, JobState.STOPPED, stage="stopped", advice=f"{kept} Continue to import the rest.")
@@ -138,6 +139,7 @@ def run_import(pk: int, *, watch: Watch | None = None) -> None:
         end_job(job, JobState.FAILED, stage="", error=clean_text(f"{type(error).__name__}: {error}")[0], advice=advice)
     if watch:
         watch(job)
+    return queue_fit(job.project, job.created_by) if report.imported else None
 
 
 def count_imported(job: Import) -> int:

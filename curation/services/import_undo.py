@@ -22,6 +22,7 @@ from curation.models import (
 from curation.permissions import Access
 from curation.services.audit import record_action
 from curation.services.difficulty import update_difficulty
+from curation.services.difficulty_fits import queue_fit
 from curation.services.indexing import leave_to_index
 
 
@@ -50,6 +51,7 @@ def undo_import(access: Access, job: Import) -> int:
         kept = set(left.values_list("pk", flat=True))
         tasks.exclude(pk__in=kept).delete()
         update_difficulty(access.project, kept)
+        queue_fit(access.project, access.user)  # the sweeper sends it
         Import.objects.filter(pk=job.pk).update(undone_at=timezone.now())
         record_action(access, "import.undo", job.pk, removed=len(keys))
     return len(keys)

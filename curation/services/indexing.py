@@ -38,7 +38,7 @@ would not fit."""
 RETRY_AFTER = timedelta(minutes=10)
 LEFT = ~Q(indexed_number=F("head_number")) | Q(indexed_number=None)
 
-Watch = Callable[[Indexing], None]
+Watch = Callable[[Indexing], object]
 
 
 @dataclass(frozen=True)

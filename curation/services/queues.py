@@ -18,13 +18,14 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from curation.difficulty import BANDS, deficit_by_band
+from curation.bias import deficit_by_band, read_target, target_shares
+from curation.difficulty import BANDS
 from curation.formats.cleaning import clean_text
 from curation.models import Membership, PreferencePair, Queue, Reservation, Role, Trajectory, User
 from curation.permissions import Access
 from curation.selectors.queues import count_band_shares, find_hold, find_reservation, has_open_items
 from curation.services.audit import record_action
-from curation.services.queue_items import add_pairs, add_trajectories
+from curation.services.queue_items import add_pairs, add_trajectories, rank_by_deficit
 
 
 class QueueSettings(TypedDict, total=False):
@@ -82,6 +83,18 @@ def change_queue(
             record_action(access, "queue.change", queue, reviewers=[user.pk for user in named])
     except IntegrityError as error:
         raise ValueError(f"There is a queue named {name!r} already.") from error
+
+
+def order_by_deficit(access: Access, queue: Queue) -> bool:
+    """Serve the band that accepted trajectories lack most first, from now on; False where it is so already."""
+    access.require(Role.CURATOR)
+    with transaction.atomic():
+        others = Queue.objects.filter(pk=queue.pk, project=access.project).exclude(order=Queue.Order.DEFICIT)
+        if not others.update(order=Queue.Order.DEFICIT):
+            return False
+        record_action(access, "queue.order", queue, order=Queue.Order.DEFICIT)
+    rank_by_deficit(queue)
+    return True
 
 
 def extend_queue(access: Access, queue: Queue, rows: QuerySet[Trajectory] | QuerySet[PreferencePair]) -> int:
@@ -143,6 +156,7 @@ WHERE item.queue_id = %(queue)s AND item.gold
       WHERE mine.item_id = item.id AND mine.reviewer_id = %(reviewer)s AND mine.state <> 'released')
 ORDER BY md5(item.id || ':' || %(reviewer)s)
 """
+MAY_TAKE = "SELECT coalesce(bool_or(user_id = %s), true) FROM curation_queue_reviewers WHERE queue_id = %s"
 LOCK_REVIEWER = "SELECT pg_advisory_xact_lock(%s, %s)"
 TRIES = 10
 PAUSE = 0.03
@@ -172,11 +186,11 @@ def take_next(access: Access, queue: Queue) -> Reservation | None:
         if queue.gold_percent and random.random() * 100 < queue.gold_percent:  # noqa: S311  # a lot, not a secret
             cursor.execute(TAKE.replace("%(found)s", FIND_GOLD), parameters)
             if row := cursor.fetchone():
-                return find_reservation(row[0])
+                return find_reservation(queue, row[0])
         for _ in range(TRIES):
             cursor.execute(statement, parameters)
             if row := cursor.fetchone():
-                return find_reservation(row[0])
+                return find_reservation(queue, row[0])
             if not has_open_items(access, queue):
                 return None
             time.sleep(PAUSE)  # somebody holds the rows of all that is left: they take them, or let them go
@@ -201,8 +215,10 @@ def require_taker(access: Access, queue: Queue) -> None:
 
 
 def may_take(access: Access, queue: Queue) -> bool:
-    named = set(Queue.reviewers.through.objects.filter(queue=queue).values_list("user", flat=True))
-    return not named or access.user.pk in named
+    """Whether the caller may take from a queue: they are named by it, or nobody is."""
+    with connection.cursor() as cursor:
+        cursor.execute(MAY_TAKE, [access.user.pk, queue.pk])
+        return bool(cursor.fetchone()[0])
 
 
 def _list_branches(access: Access, queue: Queue) -> list[str]:
@@ -271,5 +287,5 @@ def _order_bands(access: Access, queue: Queue) -> list[int]:
     if queue.order != Queue.Order.DEFICIT:
         return []
     pool, accepted = count_band_shares(access, queue)
-    deficit = deficit_by_band(accepted, pool)
+    deficit = deficit_by_band(accepted, target_shares(read_target(access.project.target), pool))
     return [*sorted(BANDS, key=lambda band: (-deficit[band], -band)), 0]

@@ -140,7 +140,7 @@ def _lock_trajectory(reservation: Reservation) -> Trajectory:
     pk = reservation.item.trajectory_id
     if pk is None:
         raise ValueError(IS_A_PAIR)
-    return Trajectory.objects.select_for_update(no_key=True).get(pk=pk)
+    return Trajectory.objects.select_for_update(no_key=True).only("head_number", "step_count").get(pk=pk)
 
 
 def _write_review(

@@ -51,7 +51,7 @@ def write_rubric(
     text = clean_text(guidelines)[0].strip()
     if len(text) > LONGEST_GUIDELINES:
         raise ValueError(f"Guidelines have at most {LONGEST_GUIDELINES:,} characters.")
-    written = [criterion.model_dump() for criterion in _read_criteria(criteria)]
+    written = check_criteria(criteria)
     with transaction.atomic():
         current = Queue.objects.select_for_update(of=["self"]).select_related("rubric").get(pk=queue.pk).rubric
         number = current.number if current else 0
@@ -90,6 +90,11 @@ def check_scores(rubric: Rubric | None, scores: Mapping[str, int]) -> dict[str, 
         if value not in levels[key]:
             raise ValueError(f"The criterion {key!r} has no level {value}.")
     return dict(scores)
+
+
+def check_criteria(criteria: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The criteria as they are stored, each with its key. Raises ValueError that says what is wrong with which."""
+    return [criterion.model_dump() for criterion in _read_criteria(criteria)]
 
 
 def _read_criteria(criteria: Sequence[Mapping[str, Any]]) -> list[Criterion]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from django.db import IntegrityError, transaction
 
-from curation.models import Role, SavedFilter
+from curation.models import FilterVersion, Role, SavedFilter
 from curation.permissions import Access
+from curation.rules import Rule, dump_rule
 from curation.services.audit import record_action
 
 LONGEST_NAME = 120
@@ -17,8 +18,12 @@ class NameTaken(ValueError):
     """Another saved filter of the project has the name."""
 
 
-def save_filter(access: Access, *, name: str, conditions: Mapping[str, str], replace: bool = False) -> SavedFilter:
-    """Keep conditions, which the caller has checked, under a name; `replace` lets them take another one's place.
+def save_filter(
+    access: Access, *, name: str, conditions: Mapping[str, str], rules: Rule, replace: bool = False
+) -> SavedFilter:
+    """Keep conditions, which the caller has checked, and the same as rules under a name.
+
+    `replace` lets them become the next version of a filter that has the name; its earlier versions stay as they were.
 
     Raises NameTaken, and ValueError for a name or conditions that are none.
     """
@@ -34,6 +39,10 @@ def save_filter(access: Access, *, name: str, conditions: Mapping[str, str], rep
             saved, created = SavedFilter.objects.get_or_create(project=access.project, name=name, defaults=values)
             if not created:
                 raise NameTaken(f"There is a saved filter named {name!r} already.")
+        plain, newest = dump_rule(rules), saved.versions.order_by("-number").first()
+        if newest is None or newest.rules != plain:
+            number = newest.number + 1 if newest else 1
+            FilterVersion.objects.create(filter=saved, number=number, rules=plain, created_by=access.user)
         record_action(access, "filter.save", saved, conditions=dict(conditions))
     return saved
 

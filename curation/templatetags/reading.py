@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -11,76 +11,48 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from curation import rendering
-from curation.formats.document import text_of
-from curation.models.review import FailureMode
 from curation.selectors.reading import StepMark
+from curation.views import steps
 
 register = template.Library()
-
-FOLDED_FROM = {"message": 2400, "output": 1200, "arguments": 2400}
-"""Characters from which a text is folded."""
-
-LONGEST_SYSTEM = 500
-"""Those of the instructions that every attempt begins with are folded from fewer on."""
-
-FETCHED_FROM = 4000
-"""Characters from which a folded text is sent only when it is unfolded."""
-
-_DRAWN: Mapping[str, Callable[[Any, rendering.Budget], str]] = {
-    "message": rendering.render_message,
-    "output": rendering.render_output,
-    "arguments": rendering.render_arguments,
-}
 
 
 @register.simple_tag(takes_context=True)
 def draw(context: template.Context, content: Any, kind: str) -> SafeString:
-    """A text of a step as HTML: rendered, or as it was written where the page asks for that.
-
-    `kind` is message, output or arguments; the content of the last is a tool call, and of the others a string.
-    """
-    if context.get("written"):
-        return SafeString(rendering.show_as_written(_raw(content)))
-    # The lowest layer is the whole page's; those above belong to the templates that it includes.
-    page: Any = context.render_context.dicts[0]
-    return SafeString(_DRAWN[kind](content, page.setdefault("drawing", rendering.Budget())))
+    """A text of a step as HTML, on its own."""
+    return SafeString(steps.draw_text(content, kind, _page_of(context)))
 
 
 @register.simple_tag(takes_context=True)
-def draw_part(context: template.Context, content: Any, kind: str, part: str, style: str = "") -> SafeString:
-    """The same in its place in a step, folded where it is long. Drawn here: a page has hundreds of them.
+def draw_step_body(context: template.Context, step: Mapping[str, Any], texts: str = "") -> SafeString:
+    """What a step says and does; long texts are fetched from `texts` when they are unfolded, or sent whole."""
+    return SafeString(steps.draw_body(step, _page_of(context), texts))
 
-    `part` names the text among those of the step. The context's `texts` is where a very long one is fetched from when
-    it is unfolded; without it all is sent.
-    """
-    step, raw = context["step"], _raw(content)
-    length, name = len(raw), escape(part)
-    if length <= FOLDED_FROM[kind] and (step["source"] != "system" or length <= LONGEST_SYSTEM):
-        return SafeString(f'<div class="{style}" data-part="{name}">{draw(context, content, kind)}</div>')
-    texts = context.get("texts")
-    if texts and length > FETCHED_FROM:
-        address = escape(f"{texts}&step={int(step['step_id'])}&part={part}")
-        body = (
-            f'<div hx-get="{address}" hx-trigger="toggle from:closest details once">'
-            f'<a href="{address}">all {length:,} characters</a></div>'
-        )
-    else:
-        body = draw(context, content, kind)
-    start = escape(rendering.plain_text(raw[:400]).strip())
+
+@register.simple_tag(takes_context=True)
+def draw_steps(context: template.Context, shown: Iterable[Mapping[str, Any]]) -> SafeString:
+    """Steps of the page's trajectory, with the links and controls that belong to them on this page."""
+    labelling = None
+    if context.get("reviewing"):
+        labels, modes = context.get("labels") or {}, context.get("modes") or {}
+        labelling = steps.Labelling(context["reviewing"], labels, modes, context.get("first_error"))
     return SafeString(
-        f'<details class="fold {style}" data-part="{name}"><summary><span class="prose">{start}…</span>'
-        f'<span class="more">show all {length:,} characters</span></summary>{body}</details>'
+        steps.draw_steps(
+            shown,
+            _page_of(context),
+            trajectory=context["trajectory"],
+            revision=context["revision"],
+            can_edit=bool(context.get("can_edit")),
+            labelling=labelling,
+        )
     )
 
 
-def _raw(content: Any) -> str:
-    return content if isinstance(content, str) else str(content.get("arguments_raw", ""))
-
-
-@register.filter
-def words_of(parts: Iterable[Mapping[str, Any]] | None) -> str:
-    """The text of a message's or observation's parts, as it was written."""
-    return text_of(parts)
+def _page_of(context: template.Context) -> steps.Page:
+    # The lowest layer is the whole page's; those above belong to the templates that it includes.
+    whole: Any = context.render_context.dicts[0]
+    budget = whole.setdefault("drawing", rendering.Budget())
+    return steps.Page(context.get("project"), bool(context.get("written")), budget)
 
 
 @register.filter
@@ -118,34 +90,3 @@ def mark_of_end(success: bool | None, reward: float | None) -> SafeString:
     ]
     words = f"The end: {word}" if reward is None else f"The end: {word}, reward {reward:g}"
     return format_html('<span class="end {}" title="{}" role="img" aria-label="{}">{}</span>', kind, words, words, sign)
-
-
-CHOICES = (("correct", "✓"), ("neutral", "\u2013"), ("wrong", "✕"))
-RADIO = (
-    '<label title="{}"><input type="radio" form="answer" name="label-{}" value="{}"{}>'
-    '{} <span class="hide">{}</span></label>'
-)
-FIRST = (
-    '<label title="First error of the trajectory" class="first-error">'
-    '<input type="radio" form="answer" name="first_error" value="{}"{}>first error</label>'
-)
-
-
-@register.simple_tag
-def step_labels(step_id: int, label: str | None, mode: str | None, first_error: int | None) -> SafeString:
-    """The controls that label a step. Drawn here, from constants and whole numbers: a page has forty of them."""
-    number = int(step_id)
-    radios = "".join(
-        RADIO.format(value.capitalize(), number, value, " checked" if label == value else "", sign, value)
-        for value, sign in CHOICES
-    )
-    first = FIRST.format(number, " checked" if first_error == number else "")
-    options = "".join(
-        f'<option value="{value}"{" selected" if mode == value else ""}>{words}</option>'
-        for value, words in (("", "what went wrong?"), *FailureMode.choices)
-    )
-    return SafeString(
-        f'<fieldset class="labels"><legend class="hidden">Label of step {number}</legend>{radios}{first}'
-        f'<select class="mode" form="answer" name="mode-{number}" aria-label="What went wrong at step {number}">'
-        f"{options}</select></fieldset>"
-    )

@@ -49,20 +49,6 @@ def with_query(context: template.Context, **changes: str | int | None) -> str:
 
 
 @register.filter
-def media(parts: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
-    """The media parts of a content: kind, where its bytes or its address stand, and its type."""
-    found = []
-    for part in parts or []:
-        source = part.get("source")
-        if part.get("type") != "text" and isinstance(source, Mapping):
-            inline = source.get("data")
-            size = len(inline) * 3 // 4 if isinstance(inline, str) else None
-            kept = {name: source.get(name) for name in ("blob", "path", "media_type")}
-            found.append({"kind": part["type"], "size": size} | kept)
-    return found
-
-
-@register.filter
 def redaction_label(kind: str) -> str:
     return KINDS.get(kind, kind).lower()
 

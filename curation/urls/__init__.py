@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from curation.urls import bulk, datasets, imports, pairs, projects, queues, trajectories
+from curation.urls import bulk, datasets, difficulty, imports, judges, pairs, projects, queues, trajectories
 
 app_name = "curation"
 urlpatterns = [
@@ -19,6 +19,8 @@ urlpatterns = [
                 *bulk.inside,
                 *queues.inside,
                 *pairs.inside,
+                *difficulty.inside,
+                *judges.inside,
                 *datasets.inside,
             ]
         ),

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from curation.bulk_forms import FilterForm
-from curation.filters import choose_trajectories, describe_conditions, read_conditions
+from curation.filters import choose_trajectories, describe_conditions, join_conditions, read_conditions
 from curation.models import Role, SavedFilter
 from curation.permissions import Access, access_project, get_saved_filter
 from curation.selectors.bulk import list_saved_filters
@@ -33,7 +33,7 @@ def filter_list(request: HttpRequest, project: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             choose_trajectories(access.project, conditions)
-            saved = save_filter(access, conditions=conditions, **form.cleaned_data)
+            saved = save_filter(access, conditions=conditions, rules=join_conditions(conditions), **form.cleaned_data)
         except ValueError as error:
             form.add_error("name", str(error))
         else:

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from curation.difficulty import band_of, bands_disagree, combine_band
+from curation.difficulty import band_of, combine_band
 from curation.formats.atif import subagent_steps
 from curation.formats.document import text_of
 from curation.models import Revision, Task, Trajectory
@@ -155,12 +155,10 @@ def reading_context(trajectory: Trajectory, revision: Revision, *, query: QueryD
 
 def describe_difficulty(task: Task) -> dict[str, Any]:
     """The band that people gave a task and the one that its attempts say, None where there is none."""
-    solved, attempts = task.successes, task.attempts
-    p = (solved + 0.5) / (attempts + 1)
     return {
-        "human": combine_band(task.human_grade, p, 0),
-        "empirical": band_of(p) if attempts else None,
-        "disagree": bands_disagree(task.human_grade, p, attempts),
+        "human": combine_band(task.human_grade, 0, 0),
+        "empirical": None if task.pass_rate is None else band_of(task.pass_rate),
+        "disagree": task.bands_apart,
     }
 
 

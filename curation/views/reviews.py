@@ -18,9 +18,10 @@ from curation.models import Queue, Reservation, Role
 from curation.models.review import FailureMode
 from curation.permissions import Access, access_project, get_own_reservation, get_queue, get_reservation, get_revision
 from curation.review_forms import AnswerForm
-from curation.selectors.drafts import read_draft
-from curation.selectors.queues import count_progress, find_last_review
+from curation.selectors.drafts import Draft, read_draft
+from curation.selectors.queues import count_reviews, find_last_review
 from curation.selectors.trajectories import list_reviews
+from curation.selectors.workbench import look_around
 from curation.services.queues import defer_item, release_item, renew_lease, skip_item, take_next
 from curation.services.reviews import (
     LeaseLost,
@@ -151,9 +152,12 @@ def _show(request: HttpRequest, access: Access, reservation: Reservation) -> Htt
     """The workbench with an item: the whole page, or with htmx what changes of it."""
     trajectory, queue = reservation.item.get_trajectory(), reservation.item.queue
     revision = get_revision(access, trajectory, trajectory.head_number)
-    draft = read_draft(reservation, revision)
+    around = look_around(reservation)
+    draft = read_draft(reservation, revision) if around.has_draft else Draft()
     review = draft.review
     rubric = review.rubric if review and review.scores else queue.rubric
+    wanted, given = count_reviews(access, queue)
+    hidden = queue.blind or reservation.item.gold
     context: dict[str, Any] = {
         **reading_context(trajectory, revision, query=request.GET),
         "reservation": reservation,
@@ -164,12 +168,13 @@ def _show(request: HttpRequest, access: Access, reservation: Reservation) -> Htt
         "labels": draft.labels,
         "modes": draft.modes,
         "first_error": draft.first_error,
-        "progress": count_progress(access, queue),
-        "last_review": find_last_review(access, queue),
+        "around": around,
+        "wanted": wanted,
+        "given": given,
         "anchors": ANCHORS,
         "failure_modes": FailureMode.choices,
-        "reviews": [] if queue.blind or reservation.item.gold else list_reviews(access, trajectory),
-        "remark_count": 0 if queue.blind else trajectory.remarks.count(),
+        "reviews": list_reviews(access, trajectory) if around.has_reviews and not hidden else [],
+        "remark_count": 0 if queue.blind else around.remarks,
         "held": reservation.state == Reservation.State.HELD,
         "reviewing": reservation.pk,
         "can_edit": True,

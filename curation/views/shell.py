@@ -29,12 +29,20 @@ ENTRIES = (
     Entry("Pairs", "curation:pair-list", "pair"),
     Entry("Mentions", "curation:mention-list", "mention"),
     Entry("Imports", "curation:import-list", "import", "Curate"),
+    Entry("Difficulty", "curation:difficulty-report", "difficulty", "Curate"),
+    Entry("Judges", "curation:judge-list", "judge", "Curate"),
     Entry("Datasets", "curation:dataset-list", "dataset", "Curate"),
     Entry("Runs", "training:run-list", "run", "Train"),
     Entry("Compare", "training:compare", "compare", "Train"),
     Entry("Settings", "curation:project-settings", "project", "Project"),
 )
-SECTIONS = {"upload": "import", "bulk": "trajectory", "filter": "trajectory"}
+SECTIONS = {
+    "upload": "import",
+    "bulk": "trajectory",
+    "filter": "trajectory",
+    "task": "difficulty",
+    "version": "dataset",
+}
 """Pages that belong to another section than their URL names say."""
 
 
@@ -43,18 +51,26 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     access: Access | None = getattr(request, "access", None)
     if access is None:
         return {"access": None, "navigation": []}
-    match = request.resolver_match
-    section = (match.url_name or "").split("-")[0] if match else ""
-    section = SECTIONS.get(section, section)
-    navigation = []
-    for entry in ENTRIES:
-        address = reverse(entry.url_name, args=[access.project.slug])
-        navigation.append({"entry": entry, "address": address, "current": entry.section == section})
     projects = access.user.projects.order_by("name").values_list("slug", "name")
     return {
         "access": access,
         "project": access.project,
-        "navigation": navigation,
         "projects": projects,
-        "count_unseen": partial(count_unseen, access),  # counted where it is drawn: a part of a page does not ask
+        # Listed and counted where they are drawn: a part of a page does not ask.
+        "navigation": partial(_list_entries, request, access.project.slug),
+        "count_unseen": partial(count_unseen, access),
     }
+
+
+def _list_entries(request: HttpRequest, project: str) -> list[dict[str, Any]]:
+    match = request.resolver_match
+    section = (match.url_name or "").split("-")[0] if match else ""
+    section = SECTIONS.get(section, section)
+    return [
+        {
+            "entry": entry,
+            "address": reverse(entry.url_name, args=[project]),
+            "current": entry.section == section,
+        }
+        for entry in ENTRIES
+    ]

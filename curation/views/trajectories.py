@@ -6,12 +6,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from curation.filters import TrajectoryFilter, read_conditions
+from curation.filters import TrajectoryFilter, describe_problem, read_conditions
 from curation.formats.document import Document
 from curation.models import BulkAction
 from curation.permissions import access_project, get_revision, get_trajectory, may_see_outcome
 from curation.revisions.diff import diff_steps
 from curation.selectors.bulk import list_single_queues, list_tags
+from curation.selectors.judges import list_opinions
 from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.trajectories import (
     ORDERS,
@@ -35,7 +36,7 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
     access = access_project(request, project)
     chosen = TrajectoryFilter(request.GET, queryset=list_trajectories(access))
     order = request.GET.get("order", "-id")
-    problem = "" if chosen.is_valid() else "That filter does not exist; showing everything."
+    problem = "" if chosen.is_valid() else f"{describe_problem(chosen)} Showing everything."
     rows = chosen.qs if chosen.is_valid() else list_trajectories(access)
     try:
         page = take_page(rows, order=order if order in ORDERS else "-id", cursor=request.GET.get("after"))
@@ -62,13 +63,15 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
 @require_GET
 def trajectory_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     access, trajectory, revision = open_revision(request, project, pk)
+    blind = not may_see_outcome(access, trajectory)
     context = {
         **reading_context(trajectory, revision, query=request.GET),
         **thread_context(access, trajectory),
         "revisions": list_revisions(trajectory),
         "reviews": list_reviews(access, trajectory),
         "attempts": list_attempts(access, trajectory),
-        "blind": not may_see_outcome(access, trajectory),
+        "opinions": [] if blind else list_opinions(trajectory),
+        "blind": blind,
         "decision": find_decision(trajectory),
         "can_edit": access.is_curator and revision.number == trajectory.head_number,
         "export_formats": EXPORT_FORMATS,

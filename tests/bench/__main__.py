@@ -20,13 +20,16 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402 the applications are loaded first
 
-from tests.bench import importing, memory, reading, reviewing  # noqa: E402
+from tests.bench import exporting, fitting, importing, memory, previewing, reading, reviewing  # noqa: E402
 from webapp.paths import BASE_DIR, home  # noqa: E402
 from webapp.postgres import connect  # noqa: E402
 
 BENCHES = {
+    "difficulty": fitting.measure,
+    "export": exporting.measure,
     "import": importing.measure,
     "memory": memory.measure,
+    "preview": previewing.measure,
     "reading": reading.measure,
     "review": reviewing.measure,
 }

@@ -35,17 +35,19 @@ SECONDS = 20.0
 CSRF = "c" * 32
 
 FILL = """
-INSERT INTO curation_task (project_id, key, dataset, fingerprint, instruction, attempts, successes, band)
-SELECT %(project)s, 'task-' || n, '', repeat('f', 64), 'Do the thing.', 20, 10, 1 + n %% 5
+INSERT INTO curation_task (project_id, key, dataset, fingerprint, instruction, attempts, successes, band, bands_apart,
+    grades_apart)
+SELECT %(project)s, 'task-' || n, '', repeat('f', 64), 'Do the thing.', 20, 10, 1 + n %% 5, false, false
 FROM generate_series(1, %(tasks)s) AS n;
 INSERT INTO curation_trajectory (project_id, task_id, source, model, success, completion, content_hash, step_count,
-    tool_call_count, character_count, status, head_number, tags, created_at)
+    tool_call_count, character_count, status, head_number, tags, created_at, agent_character_count, bad_argument_count,
+    context_overflow, error_count, loop_length, unknown_tool_count, unreadable_count)
 SELECT %(project)s, first.id + n %% %(tasks)s, 'strong-model', 'bench', n %% 2 = 0, 'completed', md5(n::text), 14, 12,
-    2000, 'unreviewed', 0, '{}', now()
+    2000, 'unreviewed', 0, '{}', now(), 1000, 0, false, 0, 0, 0, 0
 FROM generate_series(1, %(items)s) AS n, (SELECT min(id) AS id FROM curation_task WHERE project_id = %(project)s) first;
 INSERT INTO curation_revision (trajectory_id, number, document, reason, created_at)
 SELECT id, 0, %(document)s::jsonb, '', now() FROM curation_trajectory WHERE project_id = %(project)s;
-ANALYZE;
+ANALYZE
 """
 
 
@@ -79,7 +81,8 @@ def fill_project() -> Project:
     project = make_project(make_user("lead"))
     document = json.dumps(make_document(*[f"look at thing {number}" for number in range(12)]))
     with connection.cursor() as cursor:
-        cursor.execute(FILL, {"project": project.pk, "tasks": TASKS, "items": ITEMS, "document": document})
+        for statement in FILL.split(";\n"):
+            cursor.execute(statement, {"project": project.pk, "tasks": TASKS, "items": ITEMS, "document": document})
     return project
 
 

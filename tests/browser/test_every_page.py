@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -14,14 +15,14 @@ from curation.models import Project, Trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.remarks import add_remark
 from curation.services.reviews import Answer, submit_review
-from curation.services.saved_filters import save_filter
 from curation.services.uploads import begin_upload, receive_piece
 from tests.browser.visiting import listen, sign_in
 from tests.bulk.cast import do
-from tests.factories import make_member, make_project, make_task, make_trajectory, make_user, owner_access
+from tests.factories import keep_filter, make_member, make_project, make_task, make_trajectory, make_user, owner_access
 from tests.formats.reading_aids import as_lines, make_zip
 from tests.formats.samples import SAMPLES, TURNS
 from tests.imports.files import import_content, make_lines
+from tests.judges.cast import make_judge, say, start
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 SAMPLES_OF_ONE = {name: records[0] for name, records in SAMPLES.items() if len(records) == 1}
@@ -53,7 +54,13 @@ def fill_project() -> Project:
     add_remark(person, project.trajectories.filter(success=False).earliest("pk"), "It gives up. @owner")
     import_content(access, make_lines(3) + b'{"torn": \n')
     do(access, "tag", {"outcome": "failure"}, tag="a_tag_without_a_place_to_break_it")
-    save_filter(access, name="Failures", conditions={"outcome": "failure"})
+    keep_filter(access, "Failures", {"outcome": "failure"})
+    judge = make_judge(access, unit="step")
+    labels = [{"step": 3, "label": "correct", "reason": "Looks."}, {"step": 4, "label": "wrong", "reason": "Drops."}]
+    for trajectory in project.trajectories.all():
+        say(judge, trajectory, "reject", 0.25, steps=labels, reason="a_reason_without_a_place_to_break_it" * 3)
+    run = start(access, judge, {"outcome": "failure"})
+    run.failures.create(trajectory=first.item.get_trajectory(), reason="The model refused.")
     long = "a_long_name_without_a_place_to_break_it_" * 3
     members = {f"{long}/{name}.json": as_lines(record) for name, record in SAMPLES_OF_ONE.items()}
     for content in (as_lines({"messages": TURNS}), b'{"in": "no format"}\n', make_zip(members)):
@@ -63,7 +70,7 @@ def fill_project() -> Project:
 
 
 def addresses(project: Project) -> list[str]:
-    queue = project.queues.get()
+    queue, judge = project.queues.get(), project.judges.get()
     trajectory = project.trajectories.filter(success=False).earliest("pk")
     held = queue.items.get(reservations__state="held").reservations.get(state="held")
     inside = {
@@ -89,12 +96,24 @@ def addresses(project: Project) -> list[str]:
         "pair-list": (),
         "import-list": (),
         "import-detail": (project.imports.get().pk,),
+        "difficulty-report": (),
+        "difficulty-target": (),
+        "task-list": (),
+        "judge-list": (),
+        "judge-create": (),
+        "judge-detail": (judge.pk,),
+        "judge-agreement": (judge.pk,),
+        "judge-run-create": (judge.pk,),
+        "judge-run-detail": (judge.runs.get().pk,),
         "dataset-list": (),
         "dataset-create": (),
         "project-settings": (),
     }
     pages = [reverse(f"curation:{name}", args=[project.slug, *args]) for name, args in inside.items()]
     pages.append(reverse("curation:bulk-create", args=[project.slug]) + "?action=accept&outcome=failure")
+    cell = "?scale=verdict&row=accept&column=reject"
+    pages.append(reverse("curation:judge-agreement-trajectories", args=[project.slug, judge.pk]) + cell)
+    pages.append(reverse("curation:judge-run-detail", args=[project.slug, judge.runs.get().pk]) + "?failures=1")
     pages += [reverse("curation:upload-preview", args=[project.slug, upload.pk]) for upload in project.uploads.all()]
     pages += [reverse(f"training:{name}", args=[project.slug]) for name in ("run-list", "run-create", "compare")]
     return [reverse("curation:project-list"), reverse("curation:project-create"), *pages]
@@ -110,6 +129,8 @@ def test_every_page_is_accessible_quiet_and_fits(page: Page, live_server: LiveSe
         answer = page.goto(live_server.url + address)
         assert answer is not None
         assert answer.status == 200, address
+        if address.endswith("datasets/new/"):
+            page.get_by_text(re.compile("In a random sample of|No action was found")).wait_for()
         problems += look_at(page, address)
     assert not problems, "\n".join(problems)
     assert not noise

@@ -150,7 +150,8 @@ def judge_pairs(page: Page, number: int) -> None:
 def freeze(page: Page, name: str, *, kind: str) -> str:
     """Make a dataset, freeze a version, and return its id."""
     page.get_by_role("link", name="Datasets", exact=True).click()
-    page.get_by_role("link", name=re.compile(f"New {kind} dataset|{kind}")).first.click()
+    page.get_by_role("link", name="New dataset").first.click()
+    page.get_by_role("link", name=kind, exact=True).click()
     page.get_by_label("Name").fill(name)
     page.get_by_label(re.compile("Held")).first.fill("0.3")
     page.get_by_role("button", name="Make dataset").click()

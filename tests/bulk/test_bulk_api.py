@@ -10,9 +10,16 @@ from django.urls import reverse
 
 from curation.models import BulkAction, Role, SavedFilter, Trajectory
 from curation.permissions import Access
-from curation.services.saved_filters import save_filter
 from tests.bulk.cast import make_queue, start, tags, work
-from tests.factories import make_member, make_project, make_task, make_trajectories, make_trajectory, owner_access
+from tests.factories import (
+    keep_filter,
+    make_member,
+    make_project,
+    make_task,
+    make_trajectories,
+    make_trajectory,
+    owner_access,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +87,7 @@ def test_an_action_is_stopped_and_goes_on(curator: Client, access: Access) -> No
 
 def test_a_saved_filter_says_what_it_is_done_with(curator: Client, access: Access) -> None:
     make_trajectory(access.project, success=False)
-    saved = save_filter(access, name="Failures", conditions={"outcome": "failure"})
+    saved = keep_filter(access, "Failures", {"outcome": "failure"})
     answer = send(curator, address(access, "bulk-list"), {"action": "reject", "saved_filter": saved.pk})
     assert (answer.status_code, answer.json()["filter"], answer.json()["progress_total"]) == (
         202,
@@ -113,7 +120,7 @@ def test_what_is_wrong_is_said_by_field_and_starts_nothing(curator: Client, acce
 def test_ids_of_another_project_are_not_found(curator: Client, access: Access) -> None:
     other = owner_access(make_project())
     theirs = make_queue(other, make_trajectory(other.project))
-    saved = save_filter(other, name="a", conditions={"band": "5"})
+    saved = keep_filter(other, "a", {"band": "5"})
     mine = make_queue(access, Trajectory.objects.filter(project=access.project)[0])
     job = start(other, "accept")
     for fields in (
@@ -131,7 +138,7 @@ def test_ids_of_another_project_are_not_found(curator: Client, access: Access) -
 
 
 def test_reviewers_read_saved_filters_and_nothing_else(client: Client, access: Access) -> None:
-    saved = save_filter(access, name="a", conditions={"band": "5"})
+    saved = keep_filter(access, "a", {"band": "5"})
     job = start(access, "accept")
     client.force_login(make_member(access.project, Role.REVIEWER).user)
     assert client.get(address(access, "filter-list")).json()["results"][0]["filter"] == {"band": "5"}

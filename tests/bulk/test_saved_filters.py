@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from curation.models import AuditEntry, Role, SavedFilter
 from curation.permissions import Access
-from curation.services.saved_filters import NameTaken, remove_filter, rename_filter, save_filter
-from tests.factories import make_member, make_project, make_trajectory, owner_access
+from curation.services.saved_filters import NameTaken, remove_filter, rename_filter
+from tests.factories import keep_filter, make_member, make_project, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +47,7 @@ def test_the_lists_conditions_are_kept_under_a_name_and_picked_in_the_list(curat
 
 
 def test_the_same_name_again_is_refused_in_words_unless_it_is_to_be_replaced(curator: Client, access: Access) -> None:
-    save_filter(access, name="Hard", conditions={"band": "5"})
+    keep_filter(access, "Hard", {"band": "5"})
     place = address(access, "filter-list")
     answer = curator.post(place, {"name": "Hard", "band": "4"})
     assert answer.status_code == 400
@@ -61,7 +61,7 @@ def test_the_same_name_again_is_refused_in_words_unless_it_is_to_be_replaced(cur
 @pytest.mark.parametrize("name", ["", "  ", "x" * 121, "a\nb", "a\x00b", "\ud800"])
 def test_a_name_that_is_none_is_refused(access: Access, name: str) -> None:
     with pytest.raises(ValueError, match="1 to 120 characters"):
-        save_filter(access, name=name, conditions={"band": "5"})
+        keep_filter(access, name, {"band": "5"})
     assert not SavedFilter.objects.exists()
 
 
@@ -73,8 +73,8 @@ def test_conditions_that_are_none_or_wrong_are_refused(curator: Client, access: 
 
 
 def test_a_saved_filter_is_renamed_and_removed(curator: Client, access: Access) -> None:
-    saved = save_filter(access, name="a", conditions={"band": "5"})
-    other = save_filter(access, name="b", conditions={"band": "4"})
+    saved = keep_filter(access, "a", {"band": "5"})
+    other = keep_filter(access, "b", {"band": "4"})
     with pytest.raises(NameTaken):
         rename_filter(access, saved, name="b")
     answer = curator.post(address(access, "filter-rename", other.pk), {"name": "a"}, follow=True)
@@ -88,7 +88,7 @@ def test_a_saved_filter_is_renamed_and_removed(curator: Client, access: Access) 
 
 
 def test_reviewers_use_saved_filters_and_curators_change_them(client: Client, access: Access) -> None:
-    saved = save_filter(access, name="</a><script>alert(1)</script>", conditions={"band": "5"})
+    saved = keep_filter(access, "</a><script>alert(1)</script>", {"band": "5"})
     reviewer = make_member(access.project, Role.REVIEWER)
     client.force_login(reviewer.user)
     for name in ("trajectory-list", "filter-list"):
@@ -106,7 +106,7 @@ def test_reviewers_use_saved_filters_and_curators_change_them(client: Client, ac
 
 
 def test_ids_of_another_project_are_not_found(curator: Client, access: Access) -> None:
-    theirs = save_filter(owner_access(make_project()), name="a", conditions={"band": "5"})
+    theirs = keep_filter(owner_access(make_project()), "a", {"band": "5"})
     for name in ("filter-rename", "filter-remove"):
         assert curator.post(address(access, name, theirs.pk), {"name": "x"}).status_code == 404
     theirs.refresh_from_db()

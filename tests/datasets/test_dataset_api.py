@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.models import DatasetVersion, Project, Role
-from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
+from curation.services.dataset_files import locate_file
+from curation.services.datasets import create_dataset, create_version, freeze_version
 from curation.services.exports import RangeNotSatisfiable, read_range
 from tests.datasets.cast import make_pool
 from tests.factories import make_member, make_project, owner_access
@@ -67,6 +68,26 @@ def test_a_dataset_is_made_previewed_frozen_and_read() -> None:
     assert [row["number"] for row in listed] == [1]
 
 
+def test_what_a_recipe_leaves_out_and_teaches_is_told_and_its_fields_are_described() -> None:
+    project = make_project()
+    make_pool(project, tasks=3, status="accepted")
+    refused = make_pool(project, tasks=2, status="rejected")
+    client = call(make_member(project, Role.CURATOR))
+    recipe = {"kind": "sft", "held_out": 0, "target": "uniform", "reach": ["quotas"]}
+    status, preview = post(client, address(project, "datasets/preview/"), recipe)
+    assert status == 200
+    assert preview["left_out"] == [{"stage": "human", "reason": "review status: rejected", "rows": 2}]
+    assert "No row has a known difficulty" in str(preview["problems"])
+    why = {"stage": "human", "reason": "review status: rejected"}
+    status, page = post(client, address(project, "datasets/preview/left-out/"), {"recipe": recipe} | why)
+    assert (status, page) == (200, {"of": "trajectory", "ids": [row.pk for row in refused], "next": None})
+    status, sample = post(client, address(project, "datasets/preview/actions/"), {"kind": "sft", "held_out": 0})
+    assert (status, sample["rows"]) == (200, 3)
+    schema = client.get(address(project, "datasets/preview/")).json()
+    assert set(schema) == {"sft", "prompt-completion", "dpo", "kto", "reward"}
+    assert "target" in schema["sft"]["properties"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -75,6 +96,7 @@ def test_a_dataset_is_made_previewed_frozen_and_read() -> None:
         {"name": "d", "recipe": []},
         {"name": "d", "recipe": {"kind": "x"}},
         {"name": "d", "recipe": {"kind": "sft", "seed": -1}},
+        {"name": "d", "recipe": {"kind": "sft", "where": {"rule": "none"}}},
         {"name": "", "recipe": {"kind": "sft"}},
     ],
 )
@@ -90,7 +112,8 @@ def test_any_scope_reads_and_only_curators_write(version: DatasetVersion) -> Non
     for role in (Role.REVIEWER, Role.ENGINEER):
         client = call(make_member(project, role))
         assert read_file(client, version).status_code == 200
-        for rest in ("datasets/", "datasets/preview/", f"datasets/{version.dataset_id}/versions/"):
+        previews = ("datasets/preview/", "datasets/preview/left-out/", "datasets/preview/actions/")
+        for rest in ("datasets/", *previews, f"datasets/{version.dataset_id}/versions/"):
             assert post(client, address(project, rest), {})[0] == 403
     assert read_file(Client(), version).status_code == 401
 

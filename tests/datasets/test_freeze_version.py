@@ -13,7 +13,6 @@ from curation.models import (
     Dataset,
     DatasetVersion,
     PreferencePair,
-    Project,
     Review,
     Revision,
     Role,
@@ -21,11 +20,12 @@ from curation.models import (
     Task,
     Trajectory,
 )
-from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
+from curation.services.dataset_files import locate_file
+from curation.services.datasets import create_dataset, create_version, freeze_version
 from curation.services.jobs import claim_job, sweep_jobs
 from curation.services.pair_proposals import propose_pairs
 from curation.services.pairs import PairAnswer, judge_pair
-from tests.datasets.cast import make_pool, make_task_with_text, read_rows
+from tests.datasets.cast import freeze, make_pool, make_task_with_text, read_rows
 from tests.factories import make_document, make_member, make_project, make_trajectory, make_user, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -34,16 +34,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _own_folder(settings: Any, tmp_path: Any) -> None:
     settings.HOME = tmp_path
-
-
-def freeze(project: Project, name: str = "data", **recipe: Any) -> DatasetVersion:
-    access = owner_access(project)
-    dataset = Dataset.objects.filter(project=project, name=name).first()
-    dataset = dataset or create_dataset(access, name=name, recipe={"kind": "sft"} | recipe)
-    version = create_version(access, dataset)
-    freeze_version(version.pk)
-    version.refresh_from_db()
-    return version
 
 
 def test_rows_are_accepted_trajectories_with_messages_and_exact_arguments() -> None:

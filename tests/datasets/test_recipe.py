@@ -6,69 +6,111 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.recipe import (
-    DPODatasetRecipe,
-    RecipeError,
-    SFTDatasetRecipe,
-    dump_recipe,
-    is_held_out,
-    read_recipe,
-    weigh_bands,
-)
+from curation.holding_out import draw_lot, hold_out_tasks
+from curation.recipe import RECIPES, dump_recipe, read_recipe
+from curation.recipe_checks import RecipeError
+
+shares = st.floats(0, 0.9)
+tasks = st.dictionaries(st.text(max_size=4), st.sampled_from([None, 1, 2, 3, 4, 5]), max_size=60)
 
 
 def fingerprint(text: object) -> str:
     return hashlib.sha256(str(text).encode()).hexdigest()
 
 
-def test_a_recipe_survives_being_stored() -> None:
-    recipe = read_recipe({"kind": "sft", "statuses": ["unsure", "accepted", "accepted"], "band_weights": {"5": 2}})
-    stored = dump_recipe(recipe)
-    assert stored["statuses"] == ["accepted", "unsure"]
+@pytest.mark.parametrize("kind", RECIPES)
+def test_a_recipe_of_every_kind_survives_being_stored(kind: str) -> None:
+    stored = dump_recipe(
+        read_recipe({"kind": kind, "band_weights": {"5": 2}, "evaluation": {"tasks": ["b", "a", "a"]}})
+    )
+    assert stored["evaluation"]["tasks"] == ["a", "b"]
     assert dump_recipe(read_recipe(stored)) == stored
 
 
+def test_a_recipe_from_before_there_were_rules_means_what_it_meant() -> None:
+    old = {"kind": "sft", "statuses": ["accepted"], "only_successes": True, "sources": [], "models": ["m"]}
+    assert dump_recipe(read_recipe(old))["where"] == {
+        "all": [
+            {"rule": "status", "values": ["accepted"]},
+            {"rule": "model", "values": ["m"]},
+            {"rule": "outcome", "values": ["success"]},
+        ]
+    }
+    assert dump_recipe(read_recipe({"kind": "dpo", "most_per_episode": 7}))["most_per_attempt"] == 7
+
+
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "field", "words"),
     [
-        ({}, "kind"),
-        ({"kind": "grpo"}, "kind"),
-        ({"kind": "sft", "held_out": 1.5}, "held_out"),
-        ({"kind": "sft", "statuses": []}, "statuses"),
-        ({"kind": "sft", "statuses": ["__class__"]}, "statuses.0"),
-        ({"kind": "dpo", "minimum_strength": 4}, "minimum_strength"),
-        ({"kind": "dpo", "statuses": ["accepted"]}, "statuses"),
-        ({"kind": "sft", "band_weights": {"6": 1}}, "band_weights"),
-        ({"kind": "sft", "band_weights": {"5": float("nan")}}, "band_weights"),
+        ({}, "kind", "kind"),
+        ({"kind": "grpo"}, "kind", "grpo"),
+        ({"kind": "sft", "held_out": 1.5}, "held_out", "0.9"),
+        ({"kind": "sft", "where": {"rule": "status", "values": ["__class__"]}}, "where", "all"),
+        ({"kind": "sft", "statuses": [], "where": {"all": []}}, "statuses", "not permitted"),
+        ({"kind": "dpo", "minimum_strength": 4}, "minimum_strength", "1, 2 or 3"),
+        ({"kind": "dpo", "instruction_share": 0.5}, "instruction_share", "not permitted"),
+        ({"kind": "sft", "band_weights": {"6": 1}}, "band_weights.6", "'5'"),
+        ({"kind": "sft", "band_weights": {"5": float("nan")}}, "band_weights.5", "number"),
+        ({"kind": "sft", "target": "by-hand", "target_shares": {"1": 0.5}}, "target_shares", "add up to 0.5"),
+        ({"kind": "sft", "target_shares": {"1": 1}}, "target_shares", "by hand only"),
+        ({"kind": "sft", "reach": ["quotas"]}, "reach", "no target"),
+        ({"kind": "sft", "target": "pool", "reach": ["quotas"], "quotas": {"1": 9}}, "quotas", "choose one"),
+        (
+            {"kind": "sft", "target": "pool", "reach": ["weights"], "band_weights": {"1": 9}},
+            "band_weights",
+            "choose one",
+        ),
+        ({"kind": "sft", "target": "uniform", "quotas": {"4": 0}}, "quotas", "Difficulty 4"),
+        ({"kind": "sft", "quotas": dict.fromkeys("12345", 0)}, "quotas", "leaves nothing"),
+        ({"kind": "sft", "least_weight": 2}, "least_weight", "1"),
     ],
 )
-def test_a_recipe_that_does_not_hold_is_refused_with_the_field(value: dict[str, object], words: str) -> None:
-    with pytest.raises(RecipeError, match=words):
+def test_a_recipe_that_does_not_hold_is_refused_with_the_field(
+    value: dict[str, object], field: str, words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
         read_recipe(value)
+    assert caught.value.field == field
 
 
-@given(seed=st.integers(0, 1000), share=st.floats(0, 0.9), text=st.text())
-def test_a_task_is_on_the_same_side_in_every_dataset_with_the_same_seed(seed: int, share: float, text: str) -> None:
-    sft, dpo = SFTDatasetRecipe(seed=seed, held_out=share), DPODatasetRecipe(seed=seed, held_out=share)
-    assert is_held_out(sft, fingerprint(text)) == is_held_out(dpo, fingerprint(text))
+def hold_out(bands: dict[str, int | None], *, seed: int = 0, share: float = 0.2) -> frozenset[str]:
+    return hold_out_tasks(((fingerprint(text), band) for text, band in bands.items()), seed=seed, share=share)
 
 
-@given(share=st.floats(0, 0.8), text=st.text())
-def test_a_greater_share_keeps_what_was_held_out_already(share: float, text: str) -> None:
-    smaller, greater = SFTDatasetRecipe(held_out=share), SFTDatasetRecipe(held_out=share + 0.1)
-    assert not is_held_out(smaller, fingerprint(text)) or is_held_out(greater, fingerprint(text))
+@given(bands=tasks, more=tasks, seed=st.integers(0, 1000), share=shares)
+def test_a_task_whose_lot_is_below_the_share_is_held_out_whatever_else_there_is(
+    bands: dict[str, int | None], more: dict[str, int | None], seed: int, share: float
+) -> None:
+    below = {fingerprint(text) for text in bands if draw_lot(seed, fingerprint(text)) / 2**64 < share}
+    assert below <= hold_out(bands, seed=seed, share=share)
+    assert below <= hold_out(more | bands, seed=seed, share=share)
+
+
+@given(bands=tasks, seed=st.integers(0, 1000), share=shares)
+def test_each_band_holds_out_its_share_at_least(bands: dict[str, int | None], seed: int, share: float) -> None:
+    held_out = hold_out(bands, seed=seed, share=share)
+    for band in set(bands.values()):
+        own = [fingerprint(text) for text, known in bands.items() if known == band]
+        assert len(held_out & set(own)) >= int(share * len(own))
+
+
+@given(bands=tasks, share=st.floats(0, 0.8))
+def test_a_greater_share_keeps_what_was_held_out_already(bands: dict[str, int | None], share: float) -> None:
+    assert hold_out(bands, share=share) <= hold_out(bands, share=share + 0.1)
 
 
 def test_the_held_out_share_is_about_what_was_asked_for() -> None:
-    recipe = SFTDatasetRecipe(held_out=0.25, seed=3)
-    held_out = sum(is_held_out(recipe, fingerprint(number)) for number in range(4000))
-    assert 900 < held_out < 1100
+    held_out = hold_out({str(number): 1 + number % 5 for number in range(4000)}, share=0.25, seed=3)
+    assert 950 < len(held_out) < 1100
 
 
-@given(
-    bands=st.lists(st.sampled_from([None, 1, 2, 3, 4, 5]), min_size=1, max_size=40),
-    chosen=st.dictionaries(st.sampled_from("12345"), st.floats(0.1, 10)),
-)
-def test_the_mean_weight_of_the_rows_is_one(bands: list[int | None], chosen: dict[str, float]) -> None:
-    weights = weigh_bands(read_recipe({"kind": "sft", "band_weights": chosen}), bands)
-    assert sum(weights[band] for band in bands) / len(bands) == pytest.approx(1)
+def test_of_a_few_hard_tasks_some_are_held_out_with_every_seed() -> None:
+    bands: dict[str, int | None] = {f"hard {number}": 5 for number in range(10)}
+    assert all(len(hold_out(bands, seed=seed)) >= 2 for seed in range(200))
+
+
+def test_tasks_with_the_same_text_are_one_whatever_their_bands() -> None:
+    same = fingerprint("same")
+    for seed in range(50):
+        both = hold_out_tasks([(same, 1), (same, 5), (same, None)], seed=seed, share=0.5)
+        assert both == hold_out_tasks([(same, 5)], seed=seed, share=0.5)

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from curation.models import DatasetVersion, PreferencePair, Project, Review, StepLabel, Trajectory
-from curation.services.datasets import create_dataset, create_version, freeze_version, locate_file
-from curation.services.pair_proposals import propose_pairs
-from curation.services.pairs import PairAnswer, judge_pair
-from tests.datasets.cast import make_task_with_text
+from curation.models import DatasetVersion, Project, Review, StepLabel, Trajectory
+from curation.services.dataset_files import locate_file
+from curation.services.datasets import create_dataset, create_version, freeze_version
+from tests.datasets.cast import judge_all_pairs, make_task_with_text
 from tests.factories import make_project, make_trajectory, make_user, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -91,11 +90,22 @@ def test_kinds_of_messages_that_come_late_do_not_break_loading(project: Project,
     assert "rows 45 bands [0, 5]" in told
 
 
-def test_the_dpo_trainer_takes_the_export(project: Project, tmp_path: Path) -> None:
-    access = owner_access(project)
-    propose_pairs(access)
-    for pair in PreferencePair.objects.all():
-        judge_pair(access, pair, PairAnswer("left-better", pair.chosen_id, pair.rejected_id))
-    told = train("dpo", freeze(project, kind="dpo"), tmp_path)
+@pytest.mark.parametrize("kind", ["dpo", "reward"])
+def test_trainers_of_preferences_take_the_export(project: Project, tmp_path: Path, kind: str) -> None:
+    judge_all_pairs(project)
+    told = train(kind, freeze(project, kind=kind), tmp_path)
     assert "rows 4" in told
+    assert "steps 2" in told
+
+
+def test_the_sft_trainer_takes_turns_as_prompt_and_completion(project: Project, tmp_path: Path) -> None:
+    told = train("prompt-completion", freeze(project, kind="prompt-completion"), tmp_path)
+    assert "rows 8" in told
+    assert "steps 2" in told
+
+
+def test_the_kto_trainer_takes_the_export(project: Project, tmp_path: Path) -> None:
+    project.trajectories.filter(success=False).update(status="rejected")
+    told = train("kto", freeze(project, kind="kto"), tmp_path)
+    assert "rows 8" in told
     assert "steps 2" in told

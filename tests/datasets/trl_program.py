@@ -1,6 +1,6 @@
 """Load an exported file and take two training steps on it with TRL's own trainer: METHOD FILE FOLDER.
 
-The method is sft, dpo, or load, which only loads."""
+The method is a kind of dataset, or load, which only loads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,22 @@ import sys
 
 from datasets import load_dataset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3ForSequenceClassification,
+)
+from trl import (
+    DPOConfig,
+    DPOTrainer,
+    KTOConfig,
+    KTOTrainer,
+    RewardConfig,
+    RewardTrainer,
+    SFTConfig,
+    SFTTrainer,
+)
 
 TEMPLATE = """{%- if tools %}<|im_start|>tools
 {% for tool in tools %}{{ tool | tojson }}
@@ -45,21 +59,23 @@ def main(method: str, file: str, folder: str) -> None:
     rows = load_dataset("json", data_files={"train": file}, cache_dir=f"{folder}/cache", split="train")
     print("rows", len(rows))
     tokenizer = make_tokenizer([str(row) for row in rows])
-    model = Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            head_dim=16,
-            max_position_embeddings=2048,
-        )
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=2048,
+        num_labels=1,
+        pad_token_id=tokenizer.pad_token_id,
     )
+    kind = Qwen3ForSequenceClassification if method == "reward" else Qwen3ForCausalLM
+    model = kind(config)
     # The DPO trainer makes its reference from the directory that the model came from.
     model.save_pretrained(f"{folder}/base")
-    model = Qwen3ForCausalLM.from_pretrained(f"{folder}/base")
+    model = kind.from_pretrained(f"{folder}/base")
     common = {
         "output_dir": f"{folder}/out",
         "max_steps": 2,
@@ -74,10 +90,15 @@ def main(method: str, file: str, folder: str) -> None:
     if method == "sft":
         calls = [call for message in rows[0]["messages"] for call in message.get("tool_calls") or []]
         print("arguments", calls[0]["function"]["arguments"])
-        config = SFTConfig(**common, assistant_only_loss=True)
-        trainer = SFTTrainer(model, args=config, train_dataset=rows, processing_class=tokenizer)
-    else:
-        trainer = DPOTrainer(model, args=DPOConfig(**common), train_dataset=rows, processing_class=tokenizer)
+        common["assistant_only_loss"] = True
+    settings, make = {
+        "sft": (SFTConfig, SFTTrainer),
+        "prompt-completion": (SFTConfig, SFTTrainer),
+        "dpo": (DPOConfig, DPOTrainer),
+        "kto": (KTOConfig, KTOTrainer),
+        "reward": (RewardConfig, RewardTrainer),
+    }[method]
+    trainer = make(model, args=settings(**common), train_dataset=rows, processing_class=tokenizer)
     result = trainer.train()
     print("steps", result.global_step, "loss", result.training_loss)
 

@@ -18,7 +18,17 @@ from django.utils import timezone
 from curation.formats.base import Rejected
 from curation.formats.document import Document
 from curation.formats.sources import Located, Source
-from curation.models import AuditEntry, Import, ImportRejection, JobState, Project, Revision, Task, Trajectory
+from curation.models import (
+    AuditEntry,
+    DifficultyFit,
+    Import,
+    ImportRejection,
+    JobState,
+    Project,
+    Revision,
+    Task,
+    Trajectory,
+)
 from curation.permissions import Access
 from curation.services import import_files, import_runs, imports
 from curation.services.import_batches import Place, build_attempt, write_batch
@@ -196,6 +206,16 @@ def test_a_crash_is_not_a_failure() -> None:
     assert (crashed.completion, crashed.success) == ("crashed", None)
     crashed.task.refresh_from_db()
     assert crashed.task.attempts == 0
+
+
+def test_attempts_that_arrive_are_followed_by_a_fit_of_their_difficulty(access: Access) -> None:
+    lines = make_lines(10)
+    job = queue_import(access, lines)
+    fit = import_runs.run_import(job.pk)
+    assert fit is not None
+    assert (fit.project, fit.state, DifficultyFit.objects.count()) == (access.project, "queued", 1)
+    same = queue_import(access, lines)
+    assert import_runs.run_import(same.pk) is None  # nothing new
 
 
 def test_an_import_that_is_stopped_keeps_what_it_has_and_goes_on_later(

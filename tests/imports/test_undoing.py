@@ -9,7 +9,18 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from curation.models import AuditEntry, Import, JobState, PreferencePair, Remark, Review, Role, Task, Trajectory
+from curation.models import (
+    AuditEntry,
+    DifficultyFit,
+    Import,
+    JobState,
+    PreferencePair,
+    Remark,
+    Review,
+    Role,
+    Task,
+    Trajectory,
+)
 from curation.permissions import Access
 from curation.services.corrections import correct_trajectory, parse_edit
 from curation.services.decisions import decide_trajectory
@@ -40,6 +51,7 @@ def test_what_an_import_brought_goes_and_what_was_there_stays(access: Access) ->
     assert set(Trajectory.objects.values_list("origin", flat=True)) == {first.pk}
     assert Task.objects.count() == 5
     assert [task.attempts for task in Task.objects.all()] == [2] * 5
+    assert DifficultyFit.objects.filter(project=access.project, state="queued").exists()
     second.refresh_from_db()
     assert second.undone_at
     assert AuditEntry.objects.filter(action="import.undo").exists()

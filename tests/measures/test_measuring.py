@@ -249,7 +249,7 @@ def documents(draw: st.DrawFn) -> Document:
         step: dict[str, Any] = {"step_id": number, "source": source, "message": [{"type": "text", "text": draw(TEXTS)}]}
         step["actor"] = "assistant" if source == "agent" else draw(st.sampled_from(["user", "environment"]))
         step["reasoning_content"] = draw(st.none() | TEXTS)
-        result = {
+        result: dict[str, Any] = {
             "content": [{"type": "text", "text": draw(TEXTS)}, {"type": "image"}],
             "extra": draw(st.none() | st.just({})),
         }

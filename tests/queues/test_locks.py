@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from curation.models import Queue, QueueItem, Reservation, Review, Trajectory
 from curation.services import bulk_changes, gold, reviews
+from curation.services.difficulty_fits import queue_fit, run_fit
 from curation.services.gold import mark_gold, unmark_gold
-from curation.services.queues import create_queue, release_item, take_next
+from curation.services.queues import create_queue, extend_queue, release_item, take_next
 from curation.services.reviews import Answer, submit_review
 from tests.at_once import at_once
 from tests.factories import make_member, make_project, make_task, make_trajectory, owner_access
@@ -133,3 +134,26 @@ def test_an_item_is_removed_by_undoing_a_bulk_action_while_somebody_answers_it_l
     assert review.submitted_at is not None
     assert removed == []
     assert queue.items.exists()
+
+
+def test_a_queue_is_filled_while_a_fit_moves_the_bands_of_what_is_in_it(slow_items: None) -> None:
+    """Items are in the reverse order of their tasks, so that the two meet from both ends."""
+    project = make_project()
+    access = owner_access(project)
+    waiting = []
+    for task in [make_task(project) for _ in range(3)]:
+        make_trajectory(project, task=task, success=True, status="accepted")
+        waiting.append(make_trajectory(project, task=task, success=True))
+    queue = Queue.objects.create(project=project, name="Q")
+    for trajectory in reversed(waiting):
+        QueueItem.objects.create(queue=queue, trajectory=trajectory)
+    new = make_trajectory(project)
+    job = queue_fit(project)
+    at_once(
+        lambda: run_fit(job.pk),
+        lambda: extend_queue(access, queue, Trajectory.objects.filter(pk=new.pk)),
+    )
+    job.refresh_from_db()
+    assert (job.state, job.error) == ("done", "")
+    assert queue.items.count() == 4
+    assert set(queue.items.exclude(trajectory=new).values_list("band", flat=True)) == {2}

@@ -13,6 +13,7 @@ from curation.services.pairs import PairAnswer, judge_pair, withdraw_judgement
 from curation.services.projects import remove_member
 from curation.services.queues import change_queue, create_queue, defer_item, release_item, take_next
 from curation.services.reviews import Answer, submit_review
+from curation.services.targets import set_target
 from tests.factories import make_member, make_project, make_task, make_trajectories, make_trajectory, owner_access
 
 pytestmark = pytest.mark.django_db
@@ -221,3 +222,19 @@ def test_pairs_that_people_answer_differently_come_first_once_they_do(project: P
     held = take_next(make_member(project), queue)
     assert held is not None
     assert held.item.pair_id == last.pk
+
+
+def test_the_order_of_the_deficit_follows_the_projects_target(project: Project) -> None:
+    access = owner_access(project)
+    easy, hard = make_task(project, band=1), make_task(project, band=5)
+    make_trajectory(project, task=easy, status="accepted")
+    make_trajectory(project, task=hard, status="accepted")
+    waiting = [make_trajectory(project, task=task) for task in (easy, hard)]
+    open_ones = Trajectory.objects.filter(status="unreviewed")
+    queue = create_queue(access, name="Q", trajectories=open_ones, order=Order.DEFICIT)
+    set_target(access, {"kind": "manual", "shares": {"1": 0.9, "5": 0.1}})
+    project.refresh_from_db()
+    assert take_all(make_member(project), queue) == [waiting[0].pk, waiting[1].pk]
+    set_target(access, {"kind": "manual", "shares": {"1": 0.1, "5": 0.9}})
+    project.refresh_from_db()
+    assert take_all(make_member(project), queue) == [waiting[1].pk, waiting[0].pk]

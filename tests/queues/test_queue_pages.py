@@ -12,9 +12,16 @@ from rest_framework.test import APIClient
 
 from curation.models import PreferencePair, Project, Queue, Revision, Role, Trajectory
 from curation.services.queues import create_queue
-from curation.services.saved_filters import save_filter
 from curation.services.tokens import create_token
-from tests.factories import make_member, make_project, make_task, make_trajectories, make_trajectory, owner_access
+from tests.factories import (
+    keep_filter,
+    make_member,
+    make_project,
+    make_task,
+    make_trajectories,
+    make_trajectory,
+    owner_access,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -70,7 +77,7 @@ def test_a_queue_keeps_the_filter_it_was_filled_from(project: Project, client: C
 def test_a_saved_filter_fills_the_page_of_a_new_queue(project: Project, client: Client) -> None:
     make_trajectories(project, 2, success=False)
     make_trajectories(project, 1)
-    save_filter(owner_access(project), name="Failures", conditions={"outcome": "failure"})
+    keep_filter(owner_access(project), "Failures", {"outcome": "failure"})
     client.force_login(owner_access(project).user)
     page = client.get(reverse("curation:queue-create", args=[project.slug])).content.decode()
     address = re.search(r'href="([^"]*outcome=failure[^"]*)">Failures', page)

@@ -49,6 +49,19 @@ def test_save_and_next_is_one_request() -> None:
     assert "Nothing is left for you" in last.content.decode()
 
 
+def test_save_and_next_takes_few_statements_however_much_is_done(django_assert_max_num_queries: object) -> None:
+    queue, person, client = open_queue(4)
+    held = take_next(person, queue)
+    while held is not None and queue.items.exclude(free_slots=[]).exists():
+        with django_assert_max_num_queries(32):  # type: ignore[operator]  # pytest-django's fixture
+            page = client.post(
+                address("queue-review", queue, held.pk), {"verdict": "accept", "grade": "3"}, HTTP_HX_REQUEST="true"
+            )
+        held = Reservation.objects.get(state="held")
+        assert page["HX-Push-Url"] == address("queue-review", queue, held.pk)
+    assert "3 of 4 done · you 3 today" in page.content.decode()
+
+
 def test_an_answer_without_a_verdict_stays_on_the_page_and_says_so() -> None:
     queue, person, client = open_queue()
     held = take_next(person, queue)

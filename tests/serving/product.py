@@ -41,7 +41,8 @@ class Product:
         """A user's environment: nothing of the tests' settings."""
         ours = ("WHETSTONE_", "DJANGO_", "PYTEST_", "DATABASE_URL", "CELERY_", "SECRET_KEY", "GRANIAN_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        return {**kept, "WHETSTONE_HOME": str(self.home), "PORT": str(self.port)}
+        ours_here = {"WHETSTONE_JUDGE_HOSTS": "127.0.0.1"}  # the tests' own endpoints
+        return {**kept, **ours_here, "WHETSTONE_HOME": str(self.home), "PORT": str(self.port)}
 
     @property
     def output(self) -> str:

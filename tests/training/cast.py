@@ -18,7 +18,7 @@ from django.db import connection
 
 from curation.models import Dataset, DatasetRow, DatasetVersion, JobState, PreferencePair, Project, Trajectory
 from curation.models.dataset import Split
-from curation.services.datasets import locate_file
+from curation.services.dataset_files import locate_file
 from tests.engine.rows import make_dpo_row, make_sft_row
 from tests.factories import make_task, make_trajectory, owner_access
 from training.models import Checkpoint, Run

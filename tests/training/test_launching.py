@@ -20,6 +20,7 @@ from tests.training.cast import SHORT, make_checkpoint, make_run, make_version
 from training.models import Run
 from training.recipes import PRESETS
 from training.services.checkpoints import locate_model, register_checkpoint
+from training.services.evaluations import evaluate_checkpoints
 from training.services.runs import launch_run
 from webapp.paths import BASE_DIR
 
@@ -56,12 +57,28 @@ def test_a_launch_that_cannot_work_is_refused_with_the_reason() -> None:
     refuse(access, "has no rows to train on", version=make_version(project, train=0))
     refuse(access, "is not frozen yet", version=make_version(project, state=JobState.RUNNING))
     refuse(access, "holds rows for SFT, not for DPO", version=version, method="dpo")
+    refuse(access, "Export other kinds", version=make_version(project, "kto"), method="kto")
     refuse(access, "not one of this project", version=make_version(make_project()))
     refuse(access, "learning_rate: ", version=version, recipe={"learning_rate": -1})
     refuse(access, "shell: ", version=version, recipe={"shell": "rm -rf /"})
     refuse(access, "1 to 100 characters", version=version, name=" ")
     refuse(access, "on one line", version=version, name="a\nb")
     refuse(access, "only from below", version=version, base=make_checkpoint(project, path="/etc"))
+
+
+def test_only_what_the_engine_can_read_is_offered_to_train_and_to_measure_on() -> None:
+    project = make_project()
+    access = owner_access(project)
+    sft, kto = make_version(project), make_version(project, "kto")
+    client = sign_in(access)
+    launch = reverse("training:run-create", args=[project.slug])
+    assert list(client.get(launch).context["versions"]) == [sft]
+    assert client.get(launch, {"version": kto.pk}).status_code == 404
+    assert list(client.get(reverse("training:compare", args=[project.slug])).context["all_versions"]) == [sft]
+    with pytest.raises(ValueError, match="to be exported"):
+        evaluate_checkpoints(access, [], kto)
+    page = client.get(reverse("curation:version-detail", args=[project.slug, kto.pk]))
+    assert b"Train on it" not in page.content
 
 
 def test_one_key_is_one_run_and_another_launch_with_it_is_refused() -> None:

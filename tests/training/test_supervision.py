@@ -16,7 +16,7 @@ import pytest
 from django.db import OperationalError, connection, connections
 
 from curation.models import JobState
-from curation.services.datasets import locate_file
+from curation.services.dataset_files import locate_file
 from curation.services.jobs import sweep_jobs
 from tests.factories import make_project, owner_access
 from tests.training.cast import LONG, QUICK, kill, make_run, read_log, start_worker, wait_for

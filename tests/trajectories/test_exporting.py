@@ -17,9 +17,9 @@ from curation.formats.base import ImportContext, Parsed
 from curation.formats.document import Document, text_of
 from curation.formats.sharegpt import document_to_sharegpt
 from curation.formats.sources import Source
-from curation.models import Trajectory
+from curation.models import Revision, Trajectory
 from curation.permissions import Access
-from tests.factories import make_project, owner_access
+from tests.factories import make_document, make_project, make_trajectory, owner_access
 from tests.formats.reading_aids import as_lines, only_document, parse_value
 from tests.formats.samples import ATIF, SAMPLES, TURNS
 from tests.imports.files import import_content
@@ -128,3 +128,20 @@ def test_an_export_asks_the_database_as_often_for_many_as_for_few(
     client.force_login(access.user)
     with django_assert_max_num_queries(6):
         assert len(export(client, access, format=kind)) == 120
+
+
+def test_documents_go_out_as_they_are_stored_in_blocks_of_whole_lines(client: Client, db: None, access: Access) -> None:
+    odd = 'C:\\n \\\\ "quoted" \n\t\u2028 é 🙂'
+    for number in range(3):
+        trajectory = make_trajectory(access.project)
+        document = make_document(odd, "x" * 200_000, key=f"{number}")
+        Revision.objects.create(trajectory=trajectory, number=1, document=document)
+        Trajectory.objects.filter(pk=trajectory.pk).update(head_number=1)
+    client.force_login(access.user)
+    place = reverse("curation:trajectory-list-export", args=[access.project.slug])
+    blocks = list(client.get(place, {"format": "whetstone"}).streaming_content)  # type: ignore[attr-defined]  # it streams
+    assert len(blocks) > 1
+    assert all(block.endswith(b"\n") for block in blocks)
+    stored = Revision.objects.filter(number=1).order_by("trajectory_id").values_list("document", flat=True)
+    assert [json.loads(line) for line in b"".join(blocks).splitlines()] == list(stored)
+    assert [Document.model_validate(document).task.id for document in stored] == ["0", "1", "2"]

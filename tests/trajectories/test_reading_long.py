@@ -237,6 +237,7 @@ def make_telling_trajectory() -> Trajectory:
     trajectory.head_number, trajectory.model, trajectory.tags = 2, "model-of-note", ["tag-of-note"]
     trajectory.save()
     trajectory.task.attempts, trajectory.task.successes, trajectory.task.band = 7, 6, 2
+    trajectory.task.pass_rate = 6.5 / 8
     trajectory.task.save()
     return trajectory
 

@@ -59,8 +59,13 @@ def list_evaluations(access: Access) -> QuerySet[Evaluation]:
 
 
 def list_versions(access: Access, *, with_rows_in: Split) -> QuerySet[DatasetVersion]:
-    """Frozen versions that have such rows, newest first, with the numbers of all: `train_rows` and `eval_rows`."""
-    versions = DatasetVersion.objects.filter(dataset__project=access.project, state=JobState.DONE)
+    """Frozen versions that have such rows, and of which the engine can read the kind; newest first.
+
+    With the numbers of all rows: `train_rows` and `eval_rows`.
+    """
+    versions = DatasetVersion.objects.filter(
+        dataset__project=access.project, dataset__kind__in=Run.Method.values, state=JobState.DONE
+    )
     versions = versions.filter(Exists(DatasetRow.objects.filter(version=OuterRef("pk"), split=with_rows_in)))
     return (
         versions.select_related("dataset")

@@ -18,6 +18,7 @@ from curation.models.pair import Judgement
 from curation.models.review import Review
 from curation.permissions import Access
 from curation.services.datasets import create_dataset, create_version, freeze_version
+from curation.services.difficulty_fits import queue_fit, run_fit
 from curation.services.import_runs import run_import
 from curation.services.imports import ImportOptions, create_import
 from curation.services.pair_proposals import propose_pairs
@@ -80,6 +81,7 @@ def _import_attempts(access: Access) -> None:
         options = ImportOptions(source=source)
         job = create_import(access, file=File(BytesIO(b"".join(part))), file_name=f"babyai-{name}", options=options)
         run_import(job.pk)
+    run_fit(queue_fit(access.project).pk)  # the script grades by what is measured
 
 
 def _add_script(access: Access) -> Access:

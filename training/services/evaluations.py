@@ -12,7 +12,7 @@ from curation.permissions import Access
 from curation.services.audit import record_action
 from curation.services.jobs import request_stop, requeue_job
 from training import run_dir
-from training.models import Checkpoint, Evaluation
+from training.models import Checkpoint, Evaluation, Run
 from training.services.checkpoints import locate_model
 
 
@@ -29,6 +29,8 @@ def evaluate_checkpoints(
         raise ValueError("The dataset is not one of this project.")
     if version.state != JobState.DONE:
         raise ValueError(f"{version} is not frozen yet; wait until it is done.")
+    if version.dataset.kind not in Run.Method.values:
+        raise ValueError(f"{version} is to be exported: models are measured on sft and dpo rows only.")
     if not version.rows.filter(split=Split.EVAL).exists():
         raise ValueError(f"{version} holds no rows out, so there is nothing to measure on.")
     for checkpoint in checkpoints:

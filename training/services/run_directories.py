@@ -15,7 +15,7 @@ from django.db.models.functions import MD5, Cast
 
 from curation.formats.document import text_of
 from curation.models import Project, Revision, Trajectory
-from curation.services.datasets import locate_file
+from curation.services.dataset_files import locate_file
 from training import run_dir
 from training.models import Evaluation, Run
 from training.recipes import DPORecipe, EvaluateRecipe, SFTRecipe

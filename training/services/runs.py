@@ -29,7 +29,7 @@ class KeyReused(ValueError):
 def parse_recipe(method: str, values: Mapping[str, Any], *, preset: str | None = None) -> SFTRecipe | DPORecipe:
     """A recipe from a preset's values, or the method's own, with `values` put over them. Raises ValueError."""
     if method not in RECIPES:
-        raise ValueError(f"There is no method {method!r}; there are {', '.join(RECIPES)}.")
+        raise ValueError(f"There is no method {method!r}; there are {', '.join(RECIPES)}. Export other kinds.")
     basis = get_preset(preset).model_dump()[method] if preset else {}
     try:
         return RECIPES[method].model_validate({**basis, **values})

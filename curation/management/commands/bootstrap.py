@@ -1,4 +1,5 @@
-"""What a new installation begins with: the first account, and the demo project. Does nothing on any later start."""
+"""What a new installation begins with: the first account, and the demo project. A later start only queues what an
+older version left to be computed."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from django.core.management.base import BaseCommand
 
 from curation.models import Project, User
 from curation.services.accounts import first_password_file, make_first_account
+from curation.services.difficulty_fits import queue_missing_fits
 
 
 class Command(BaseCommand):
@@ -21,3 +23,4 @@ class Command(BaseCommand):
         if not Project.objects.exists():
             # By name, not by import: the demo is made with the environments, which belong to a higher layer.
             call_command("load_demo", User.objects.earliest("pk").username, stdout=self.stdout)
+        queue_missing_fits()  # the sweeper sends them

@@ -1,4 +1,4 @@
-"""Write the rows of a frozen dataset version to a file, with a progress bar."""
+"""Write a frozen dataset version, or one side of it, to a file, with a progress bar."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from curation.models import DatasetVersion, JobState
 from curation.models.dataset import Split
-from curation.services.exports import find_export, stream_file
+from curation.row_files import FORMATS
+from curation.services.exports import CARD, TAR, WHOLE, find_export, stream_export
 
 
 class Command(BaseCommand):
-    help = "Write one side of a frozen dataset version as JSON lines to a new file, or to standard output (-)."
+    help = "Write a frozen dataset version, or one side of it, to a new file, or to standard output (-)."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         # Django's own --version gives way: here it is the dataset's.
@@ -28,16 +29,22 @@ class Command(BaseCommand):
         parser.add_argument("dataset", help="the dataset's name")
         parser.add_argument("out", help="the file to write; it must not exist yet. - for standard output")
         parser.add_argument("--version", type=int, help="the version's number; the newest frozen one where left out")
-        parser.add_argument("--split", choices=Split.values, default=Split.TRAIN)
+        parser.add_argument(
+            "--split",
+            choices=[*Split.values, WHOLE, "card"],
+            default=Split.TRAIN.value,
+            help="one side; all: a tar of both with the card; card: the card alone",
+        )
+        parser.add_argument("--format", choices=list(FORMATS), default="jsonl")
         parser.add_argument("--json", action="store_true", help="print what was written as JSON, and no progress")
 
     def handle(self, *args: Any, **options: Any) -> None:
         version = self._find_version(options["project"], options["dataset"], options["version"])
         try:
-            export = find_export(version, options["split"])
+            export = find_export(version, _name_file(options["split"], options["format"]))
         except (ValueError, FileNotFoundError) as error:
             raise CommandError(str(error)) from error
-        blocks = stream_file(export.path, start=0, stop=export.size)
+        blocks = stream_export(export)
         if options["out"] == "-":
             for block in blocks:
                 sys.stdout.buffer.write(block)
@@ -52,19 +59,18 @@ class Command(BaseCommand):
                     progress.advance(bar, len(block))
         except OSError as error:
             raise CommandError(f"{options['out']}: {error.strerror}") from error
-        rows = version.rows.filter(split=options["split"]).count()
         written = {
             "path": options["out"],
             "dataset": version.dataset.name,
             "version": version.number,
             "split": options["split"],
-            "rows": rows,
+            "format": options["format"],
+            "rows": _count_rows(version, options["split"]),
             "bytes": export.size,
             "sha256": export.sha256,
         }
-        self.stdout.write(
-            json.dumps(written) if options["json"] else f"{rows} rows of {version} written to {options['out']}"
-        )
+        said = f"{export.name}, {export.size:,} bytes of {version}, written to {options['out']}"
+        self.stdout.write(json.dumps(written) if options["json"] else said)
 
     def _find_version(self, project: str, dataset: str, number: int | None) -> DatasetVersion:
         versions = DatasetVersion.objects.filter(dataset__project__slug=project, dataset__name=dataset)
@@ -74,3 +80,14 @@ class Command(BaseCommand):
             which = "no frozen version" if number is None else f"no version {number}"
             raise CommandError(f"There is {which} of a dataset {dataset!r} in a project {project!r}.")
         return found
+
+
+def _name_file(split: str, suffix: str) -> str:
+    if split == "card":
+        return CARD
+    return f"{split}.{suffix}.{TAR}" if split == WHOLE else f"{split}.{suffix}"
+
+
+def _count_rows(version: DatasetVersion, split: str) -> int:
+    sides = Split.values if split == WHOLE else [split]
+    return version.rows.filter(split__in=sides).count()

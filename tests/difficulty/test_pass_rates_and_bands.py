@@ -9,18 +9,12 @@ from hypothesis import strategies as st
 from curation.difficulty import (
     ANCHORS,
     BANDS,
-    FOUR_FIFTHS,
     band_of,
     bands_disagree,
-    bias,
     combine_band,
-    deficit_by_band,
     grades_disagree,
     pass_rate,
-    retention_ratios,
 )
-
-AMOUNTS = st.dictionaries(st.sampled_from(BANDS), st.floats(0, 1e6), max_size=5)
 
 
 def share_below(limit: float, *, won: float, lost: float) -> float:
@@ -101,37 +95,3 @@ def test_a_grade_two_bands_from_the_pass_rate_is_flagged() -> None:
 
 def test_every_band_has_its_anchor() -> None:
     assert tuple(ANCHORS) == BANDS
-
-
-def test_a_planted_bias_is_measured() -> None:
-    collected = {1: 100, 2: 100, 3: 100, 4: 100, 5: 100}
-    kept = {1: 100, 2: 100, 3: 100}
-    assert bias(kept, collected) == pytest.approx(0.4)
-    assert deficit_by_band(kept, collected) == pytest.approx({1: -2 / 15, 2: -2 / 15, 3: -2 / 15, 4: 0.2, 5: 0.2})
-    ratios = retention_ratios(kept, collected)
-    assert ratios == pytest.approx({1: 5 / 3, 2: 5 / 3, 3: 5 / 3, 4: 0, 5: 0})
-    assert [band for band, ratio in ratios.items() if ratio is not None and ratio < FOUR_FIFTHS] == [4, 5]
-
-
-@given(AMOUNTS, AMOUNTS)
-def test_bias_lies_between_0_and_1_and_is_symmetric(selected: dict[int, float], target: dict[int, float]) -> None:
-    measured = bias(selected, target)
-    if sum(selected.values()) and sum(target.values()):
-        assert measured is not None
-        assert 0 <= measured <= 1 + 1e-9
-        assert measured == pytest.approx(bias(target, selected))
-        assert sum(deficit_by_band(selected, target).values()) == pytest.approx(0, abs=1e-9)
-    else:
-        assert measured is None
-
-
-@given(AMOUNTS.filter(lambda amounts: sum(amounts.values()) > 1e-3), st.floats(0.1, 10))
-def test_only_shares_count(amounts: dict[int, float], factor: float) -> None:
-    assert bias({band: amount * factor for band, amount in amounts.items()}, amounts) == pytest.approx(0, abs=1e-9)
-
-
-def test_nothing_selected_lacks_the_whole_target() -> None:
-    assert deficit_by_band({}, {1: 1, 5: 3}) == {1: 0.25, 2: 0, 3: 0, 4: 0, 5: 0.75}
-    assert bias({}, {1: 1}) is None
-    assert retention_ratios({}, {1: 1}) == dict.fromkeys(BANDS)
-    assert retention_ratios({1: 1}, {1: 1}) == {1: 1.0, 2: None, 3: None, 4: None, 5: None}
