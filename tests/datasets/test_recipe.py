@@ -45,7 +45,7 @@ def test_a_recipe_from_before_there_were_rules_means_what_it_meant() -> None:
         ({}, "kind", "kind"),
         ({"kind": "grpo"}, "kind", "grpo"),
         ({"kind": "sft", "held_out": 1.5}, "held_out", "0.9"),
-        ({"kind": "sft", "where": {"rule": "status", "values": ["__class__"]}}, "where", "all"),
+        ({"kind": "sft", "where": {"rule": "status", "values": ["__class__"]}}, "where", "rule status: values"),
         ({"kind": "sft", "statuses": [], "where": {"all": []}}, "statuses", "not permitted"),
         ({"kind": "dpo", "minimum_strength": 4}, "minimum_strength", "1, 2 or 3"),
         ({"kind": "dpo", "instruction_share": 0.5}, "instruction_share", "not permitted"),

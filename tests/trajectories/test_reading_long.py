@@ -79,7 +79,7 @@ def test_reading_takes_few_queries_and_never_the_whole_document(
     trajectory = make_long_trajectory(make_project())
     client = client_of(trajectory.project)
     asked: list[tuple[str, dict[str, str | int], int]] = [
-        ("detail", {}, 13),
+        ("detail", {}, 14),
         ("steps", {"first": 681}, 6),
         ("find", {"q": NEEDLE}, 8),
     ]
