@@ -69,12 +69,12 @@ def estimate_similarity(one: bytes, other: bytes) -> float:
 
 
 def list_bands(signature: bytes, *, project: int) -> list[int]:
-    """What two signatures of a project have one of in common where they are alike: 64-bit hashes of their parts."""
+    """What two signatures of a project have one of in common where they are alike: 32-bit hashes of their parts."""
     width = len(signature) // _BANDS
     hashes = []
     for band in range(_BANDS if signature else 0):
         part = signature[band * width : (band + 1) * width]
-        digest = hashlib.blake2b(b"%d %d " % (project, band) + part, digest_size=8).digest()
+        digest = hashlib.blake2b(b"%d %d " % (project, band) + part, digest_size=4).digest()
         hashes.append(int.from_bytes(digest, "little", signed=True))
     return hashes
 

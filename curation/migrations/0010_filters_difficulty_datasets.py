@@ -182,7 +182,7 @@ class Migration(migrations.Migration):
                 ('words', django.contrib.postgres.search.SearchVectorField()),
                 ('steps_hash', models.CharField(help_text='SHA-256 of what the steps say: equal for exact duplicates.', max_length=64)),
                 ('signature', models.BinaryField(help_text="MinHash of the steps' shingles; empty where they hold no word.")),
-                ('bands', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, help_text='Hashes of parts of the signature: near duplicates share one. Empty for what repeats another.', size=None)),
+                ('bands', django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), default=list, help_text='Hashes of parts of the signature: near duplicates share one. Empty for what repeats another.', size=None)),
             ],
         ),
         migrations.CreateModel(

@@ -175,7 +175,7 @@ class TrajectoryIndex(models.Model):
     steps_hash = models.CharField(max_length=64, help_text="SHA-256 of what the steps say: equal for exact duplicates.")
     signature = models.BinaryField(help_text="MinHash of the steps' shingles; empty where they hold no word.")
     bands = ArrayField(
-        models.BigIntegerField(),
+        models.IntegerField(),
         default=list,
         help_text="Hashes of parts of the signature: near duplicates share one. Empty for what repeats another.",
     )
