@@ -218,3 +218,60 @@ def test_the_command_writes_a_side_to_a_new_file(version: DatasetVersion, tmp_pa
         call_command("export_dataset", *arguments)
     with pytest.raises(CommandError, match="no version 7"):
         call_command("export_dataset", *arguments, "--version=7")
+
+
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [
+        (["--split=all", "--format=parquet"], "all.parquet.tar"),
+        (["--split=eval", "--format=jsonl.zst"], "eval.jsonl.zst"),
+        (["--split=card"], "README.md"),
+    ],
+)
+def test_the_command_writes_what_rest_sends(
+    version: DatasetVersion, tmp_path: Path, options: list[str], file: str
+) -> None:
+    out, told = tmp_path / "out", StringIO()
+    arguments = [version.dataset.project.slug, version.dataset.name, str(out), *options]
+    call_command("export_dataset", *arguments, "--json", stdout=told)
+    sent = call(make_member(version.dataset.project)).get(
+        address(version.dataset.project, f"versions/{version.pk}/{file}")
+    )
+    assert out.read_bytes() == b"".join(sent.streaming_content)  # type: ignore[attr-defined]  # it streams
+    assert json.loads(told.getvalue())["sha256"] == sent["ETag"].strip('"')
+
+
+def test_the_files_of_a_version_are_listed_and_each_address_works(version: DatasetVersion) -> None:
+    client = call(make_member(version.dataset.project))
+    listed = client.get(address(version.dataset.project, f"versions/{version.pk}/files/")).json()
+    assert len(listed) == 14
+    for file in listed:
+        answer = client.get(file["url"])
+        assert answer.status_code == 200, file
+        assert answer["Content-Length"] == str(len(b"".join(answer.streaming_content)))  # type: ignore[attr-defined]
+
+
+def test_an_archive_is_resumed_where_it_broke_off(version: DatasetVersion) -> None:
+    client, place = call(make_member(version.dataset.project)), f"versions/{version.pk}/all.jsonl.tar"
+    whole = client.get(address(version.dataset.project, place))
+    content = b"".join(whole.streaming_content)  # type: ignore[attr-defined]  # it streams
+    rest = client.get(
+        address(version.dataset.project, place), headers={"Range": "bytes=700-", "If-Range": whole["ETag"]}
+    )
+    assert (rest.status_code, content[:700] + b"".join(rest.streaming_content)) == (206, content)  # type: ignore[attr-defined]
+
+
+def test_rows_and_what_was_left_out_are_read_page_by_page(version: DatasetVersion) -> None:
+    client, project = call(make_member(version.dataset.project)), version.dataset.project
+    rows = client.get(address(project, f"versions/{version.pk}/rows/")).json()["results"]
+    assert [row["position"] for row in rows] == list(range(len(rows)))
+    lines = locate_file(version.train_sha256).read_bytes().splitlines(keepends=True)
+    one = client.get(address(project, f"versions/{version.pk}/rows/train/1/"))
+    assert one.content == lines[1]
+    for wrong in ("rows/train/999/", "rows/test/0/"):
+        assert client.get(address(project, f"versions/{version.pk}/{wrong}")).status_code == 404
+    assert client.get(address(project, f"versions/{version.pk}/rows/"), {"split": "x"}).status_code == 400
+    assert client.get(address(project, f"versions/{version.pk}/left-out/")).json() == {"results": [], "next": None}
+    detail = client.get(address(project, f"versions/{version.pk}/")).json()
+    assert detail["statistics"]["preview"]["train"]["rows"] == len(rows)
+    assert detail["software"].startswith("Whetstone")

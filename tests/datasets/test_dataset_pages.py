@@ -271,3 +271,48 @@ def test_lists_take_few_statements_and_read_no_document(django_assert_max_num_qu
         with django_assert_max_num_queries(14) as captured:
             assert client.get(address).status_code == 200
         assert not any('"document"' in query["sql"] for query in captured.captured_queries)
+
+
+def test_a_row_is_shown_as_it_stands_in_the_file_and_a_long_one_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = make_version()
+    slug, client = version.dataset.project.slug, make_client(version)
+    place = reverse("curation:version-row", args=[slug, version.pk, "train", 0])
+    page = client.get(place)
+    assert "&quot;role&quot;: &quot;assistant&quot;" in page.content.decode()
+    assert not page.context["long"]
+    monkeypatch.setattr("curation.views.versions.SHOWN", 50)
+    page = client.get(place)
+    assert (page.context["long"], len(page.context["text"])) == (True, 50)
+    for wrong in (["train", 10**6], ["test", 0]):
+        assert client.get(reverse("curation:version-row", args=[slug, version.pk, *wrong])).status_code == 404
+
+
+def test_what_was_left_out_is_listed_by_reason() -> None:
+    project = make_project()
+    make_pool(project, tasks=4, attempts=3, status="accepted")
+    access = owner_access(project)
+    recipe = {"kind": "sft", "held_out": 0, "most_per_task": 1}
+    version = create_version(access, create_dataset(access, name="capped", recipe=recipe))
+    freeze_version(version.pk)
+    client = sign_in(make_member(project))
+    place = reverse("curation:version-left-out", args=[project.slug, version.pk])
+    assert len(client.get(place).context["page"].rows) == 8
+    assert len(client.get(place, {"reason": "more than 1 of one task"}).context["page"].rows) == 8
+    assert client.get(place, {"reason": "no"}).context["page"].rows == []
+    detail = client.get(reverse("curation:version-detail", args=[project.slug, version.pk])).content.decode()
+    assert f"{place}?reason=more%20than%201%20of%20one%20task" in detail
+
+
+def test_a_version_of_an_earlier_release_is_still_shown() -> None:
+    version = make_version()
+    earlier = DatasetVersion.objects.create(
+        dataset=version.dataset,
+        number=7,
+        state="done",
+        recipe={"kind": "sft", "gone": 1},
+        train_sha256=version.train_sha256,
+        eval_sha256=version.eval_sha256,
+        left_out={"another source": 3},
+    )
+    page = make_client(version).get(reverse("curation:version-detail", args=[version.dataset.project.slug, earlier.pk]))
+    assert "3 another source" in " ".join(page.content.decode().split())
