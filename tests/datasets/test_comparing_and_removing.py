@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -104,10 +105,10 @@ def test_a_comparison_is_a_page_and_an_answer_with_lists_behind_each_count(proje
     newer = freeze(project)
     place = reverse("curation:version-compare", args=[project.slug, newer.pk])
     client = sign_in(make_member(project))
-    page = client.get(place, {"with": older.pk, "kind": "added"})
+    page = client.get(place, {"with": str(older.pk), "kind": "added"})
     assert page.status_code == 200
     assert len(page.context["page"].rows) == 3
-    assert client.get(place, {"with": older.pk, "kind": "x"}).status_code == 200
+    assert client.get(place, {"with": str(older.pk), "kind": "x"}).status_code == 200
     assert client.get(place, {"with": "x"}).status_code == client.get(place).status_code == 404
     api = call(make_member(project))
     rest = f"/api/v1/projects/{project.slug}/versions/{older.pk}/compare/{newer.pk}/"
@@ -190,7 +191,7 @@ def test_a_run_and_a_removal_at_the_same_moment_never_both_happen(project: Proje
             except Exception as error:  # it depends on how far it had come when the version went
                 return ValueError(str(error))
 
-        outcomes = at_once(lambda version=version: remove_version(access, version), launch)
+        outcomes = at_once(partial(remove_version, access, version), launch)
         run = Run.objects.filter(name=f"run {number}").first()
         kept = DatasetVersion.objects.filter(pk=version.pk).exists()
         assert kept == (run is not None), outcomes

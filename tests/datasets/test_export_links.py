@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,6 @@ from django.test import Client
 from django.urls import reverse
 
 from curation.models import AuditEntry, DatasetVersion, Project, Role
-from curation.services import export_links
 from curation.services.dataset_files import locate_file
 from curation.services.datasets import create_version, remove_version
 from tests.datasets.cast import freeze, make_pool
@@ -60,10 +60,10 @@ def test_a_link_gives_no_other_file(version: DatasetVersion) -> None:
 
 def test_a_link_ends(version: DatasetVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     link = make_link(version, hours=2)
-    now = export_links.time.time()
-    monkeypatch.setattr(export_links.time, "time", lambda: now + 2 * 3600 - 5)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 2 * 3600 - 5)
     assert Client().get(link).status_code == 200
-    monkeypatch.setattr(export_links.time, "time", lambda: now + 2 * 3600 + 5)
+    monkeypatch.setattr(time, "time", lambda: now + 2 * 3600 + 5)
     answer = Client().get(link)
     assert answer.status_code == 410
     assert "has ended" in answer.json()["detail"]
