@@ -1,87 +1,27 @@
-"""The index of words and near duplicates: what is found, what repeats what, and what happens to a job on the way."""
+"""The index of words and near duplicates: what is found, and what repeats what."""
 
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.postgres.search import SearchQuery
 from django.db import connection, transaction
-from django.test import Client
-from django.urls import reverse
-from django.utils import timezone
 
 from curation.formats.document import Document
 from curation.jobs import index_project
 from curation.measures import measure_document
-from curation.models import Import, Indexing, JobState, Project, Revision, Trajectory, TrajectoryIndex
-from curation.services import indexing
+from curation.models import Import, Project, Revision, Trajectory, TrajectoryIndex
 from curation.services.corrections import correct_trajectory, parse_edit
 from curation.services.import_undo import undo_import
-from curation.services.indexing import find_left, queue_forgotten, queue_indexing, run_indexing
-from curation.services.jobs import STALE_AFTER, request_stop, sweep_jobs
-from curation.services.queues import create_queue
-from curation.similarity import THRESHOLD, estimate_similarity, list_bands, sign_steps
-from tests.at_once import at_once
-from tests.factories import make_document, make_member, make_project, make_task, make_trajectory, owner_access
+from curation.services.indexing import find_left
+from curation.similarity import THRESHOLD
+from tests.factories import make_document, make_project, make_task, make_trajectory, owner_access
 from tests.imports.files import as_lines, import_content
-from tests.workers import kill_worker_after
-from training.jobs import SWEPT
+from tests.trajectories.indexed import check_truth, index, repeats, rewrite, targets, tell
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-# Indexes by the job whose id it is given, says when its first batch is written, and then hangs.
-WORKER = """
-import sys, time
-import django
-django.setup()
-from curation.services import indexing
-
-def hang(job):
-    print("written", flush=True)
-    time.sleep(600)
-
-indexing.BATCH_TRAJECTORIES = 2
-indexing.run_indexing(int(sys.argv[1]), watch=hang)
-"""
-
-
-def tell(subject: int, *, version: int = 0) -> str:
-    """A story of 600 words; another version of it differs in `version` words."""
-    rng = random.Random(subject)
-    words = [f"{subject}w{rng.randrange(10**6)}" for _ in range(600)]
-    for place in range(version):
-        words[place * 7] = f"v{version}x{place}"
-    return " ".join(words)
-
-
-def index(project: Project) -> Indexing:
-    job = queue_indexing(project.pk)
-    assert job is not None
-    run_indexing(job.pk)
-    job.refresh_from_db()
-    return job
-
-
-def repeats(project: Project) -> list[tuple[int | None, float | None]]:
-    """What each trajectory repeats, by its place among all, and how nearly."""
-    rows = list(Trajectory.objects.filter(project=project).order_by("pk"))
-    places = {row.pk: place for place, row in enumerate(rows)}
-    return [(None if row.duplicate_of_id is None else places[row.duplicate_of_id], row.similarity) for row in rows]
-
-
-def targets(project: Project) -> list[int | None]:
-    return [target for target, _ in repeats(project)]
-
-
-def rewrite(trajectory: Trajectory, text: str) -> None:
-    """A new head that says something else altogether."""
-    trajectory.refresh_from_db()
-    Revision.objects.create(trajectory=trajectory, number=trajectory.head_number + 1, document=make_document(text))
-    Trajectory.objects.filter(pk=trajectory.pk).update(head_number=trajectory.head_number + 1)
 
 
 def search(project: Project, words: str) -> list[int]:
@@ -174,29 +114,6 @@ def test_when_an_import_is_undone_what_repeated_it_repeats_another_or_nothing() 
     assert TrajectoryIndex.objects.count() == 2
 
 
-def check_truth(project: Project) -> None:
-    """What the stored index says holds of the documents, whatever happened on the way."""
-    rows = list(Trajectory.objects.filter(project=project).order_by("pk"))
-    documents = {row.pk: Document.model_validate(row.revisions.get(number=row.head_number).document) for row in rows}
-    signatures = {pk: sign_steps(document) for pk, document in documents.items()}
-    said = {pk: [step.model_dump() for step in document.steps] for pk, document in documents.items()}
-    representatives = [row.pk for row in rows if row.duplicate_of_id is None]
-    for row in rows:
-        assert row.indexed_number == row.head_number
-        same = [pk for pk in said if pk < row.pk and said[pk] == said[row.pk]]
-        if same:
-            assert (row.duplicate_of_id, row.similarity) == (same[0], 1.0)
-            continue
-        alike = {pk: estimate_similarity(signatures[row.pk], signatures[pk]) for pk in representatives if pk < row.pk}
-        if row.duplicate_of_id is None:
-            assert max(alike.values(), default=0) < THRESHOLD
-        else:
-            assert row.duplicate_of_id in representatives
-            assert row.similarity == alike[row.duplicate_of_id] >= THRESHOLD
-        bands = list_bands(signatures[row.pk], project=project.pk)
-        assert row.index.bands == ([] if row.duplicate_of_id else bands)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_comes_is_corrected_and_goes_in_any_order_the_index_says_the_truth(seed: int) -> None:
     rng = random.Random(seed)
@@ -281,142 +198,6 @@ def test_steps_without_a_word_repeat_only_what_says_exactly_the_same() -> None:
     assert targets(project) == [None, 0, None]
 
 
-def test_there_is_one_job_of_a_project_and_none_where_nothing_is_left() -> None:
-    project = make_project()
-    assert queue_indexing(project.pk) is None
-    make_trajectory(project)
-    jobs = at_once(*[lambda: queue_indexing(project.pk)] * 4)
-    assert len([job for job in jobs if job]) == 1
-    run_indexing(Indexing.objects.get().pk)
-    make_trajectory(project)
-    index(project)
-    assert Indexing.objects.count() == 1  # of those that are done, the newest is kept
-
-
-def test_two_workers_on_one_job_index_each_trajectory_once() -> None:
-    project = make_project()
-    for number in range(6):
-        make_trajectory(project, tell(number % 3))
-    job = queue_indexing(project.pk)
-    assert job is not None
-    at_once(lambda: run_indexing(job.pk), lambda: run_indexing(job.pk))
-    job.refresh_from_db()
-    assert (job.state, job.claims, job.progress) == ("done", 1, 6)
-    check_truth(project)
-
-
-def test_a_worker_that_lost_its_job_writes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexing, "BATCH_TRAJECTORIES", 2)
-    project = make_project()
-    for _ in range(6):
-        make_trajectory(project, tell(1))
-    job = queue_indexing(project.pk)
-    assert job is not None
-
-    def lose(current: Indexing) -> None:
-        if current.claims == 1:
-            Indexing.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - 2 * STALE_AFTER)
-            assert sweep_jobs(Indexing) == [job.pk]
-            run_indexing(job.pk)
-
-    run_indexing(job.pk, watch=lose)
-    job.refresh_from_db()
-    assert (job.state, job.claims, job.progress) == ("done", 2, 4)
-    check_truth(project)
-
-
-def test_a_job_whose_worker_is_killed_goes_on_where_it_was() -> None:
-    project = make_project()
-    for number in range(5):
-        make_trajectory(project, tell(number % 2))
-    job = queue_indexing(project.pk)
-    assert job is not None
-    kill_worker_after(b"written\n", WORKER, str(job.pk))
-    assert find_left(project.pk).count() == 3
-    Indexing.objects.update(heartbeat_at=timezone.now() - STALE_AFTER - timedelta(seconds=1))
-    assert sweep_jobs(Indexing) == [job.pk]
-    assert (Indexing, "curation.jobs.run_indexing") in SWEPT
-    run_indexing(job.pk)
-    job.refresh_from_db()
-    assert (job.state, job.claims) == ("done", 2)
-    check_truth(project)
-
-
-def test_a_stopped_job_keeps_what_it_did_and_only_an_import_or_correction_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(indexing, "BATCH_TRAJECTORIES", 2)
-    project = make_project()
-    for _ in range(4):
-        make_trajectory(project)
-    job = queue_indexing(project.pk)
-    assert job is not None
-    run_indexing(job.pk, watch=request_stop)
-    job.refresh_from_db()
-    assert (job.state, find_left(project.pk).count()) == ("stopped", 2)
-    assert queue_forgotten() == []
-    index_project(project.pk)
-    assert not find_left(project.pk).exists()
-
-
-def test_the_sweeper_queues_what_nobody_works_on_but_not_at_once_after_a_failure() -> None:
-    project = make_project()
-    make_project()
-    make_trajectory(project)
-    (pk,) = queue_forgotten()
-    assert queue_forgotten() == []
-    Indexing.objects.filter(pk=pk).update(state=JobState.FAILED, finished_at=timezone.now())
-    assert queue_forgotten() == []
-    Indexing.objects.filter(pk=pk).update(finished_at=timezone.now() - timedelta(minutes=11))
-    assert len(queue_forgotten()) == 1
-
-
-def test_the_sweeper_waits_for_an_import_that_runs() -> None:
-    access = owner_access(make_project())
-    job = import_content(access, as_lines([make_document("look")]))
-    Import.objects.filter(pk=job.pk).update(state=JobState.RUNNING)
-    assert queue_forgotten() == []
-    Import.objects.filter(pk=job.pk).update(state=JobState.DONE)
-    assert len(queue_forgotten()) == 1
-
-
-def test_a_job_that_fails_says_why_and_keeps_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    project = make_project()
-    make_trajectory(project)
-    monkeypatch.setattr(indexing, "hash_steps", lambda document: 1 / 0)
-    job = index(project)
-    assert (job.state, job.error) == ("failed", "ZeroDivisionError: division by zero")
-
-
-def test_what_somebody_holds_is_left_for_later() -> None:
-    project = make_project()
-    held, free = make_trajectory(project, "one"), make_trajectory(project, "two")
-    job = queue_indexing(project.pk)
-    assert job is not None
-    with transaction.atomic():
-        Trajectory.objects.select_for_update().get(pk=held.pk)
-        at_once(lambda: run_indexing(job.pk))
-    assert list(find_left(project.pk)) == [held]
-    free.refresh_from_db()
-    assert free.indexed_number == 0
-    index_project(project.pk)
-    check_truth(project)
-
-
-def test_an_import_that_is_undone_meanwhile_leaves_nothing_that_repeats_it() -> None:
-    access = owner_access(make_project())
-    first = import_content(access, as_lines([make_document(tell(1))]))
-    index(access.project)
-    import_content(access, as_lines(make_document(tell(1, version=version)) for version in range(4)))
-    job = queue_indexing(access.project.pk)
-    assert job is not None
-    at_once(lambda: run_indexing(job.pk), lambda: undo_import(access, first))
-    job.refresh_from_db()
-    assert job.state == "done"
-    index_project(access.project.pk)
-    check_truth(access.project)
-
-
 def test_near_duplicates_and_what_is_left_are_found_by_index() -> None:
     project = make_project()
     with transaction.atomic(), connection.cursor() as cursor:
@@ -424,69 +205,6 @@ def test_near_duplicates_and_what_is_left_are_found_by_index() -> None:
         assert "trajectory_to_index" in find_left(project.pk).order_by("pk").values("pk").explain()
         alike = TrajectoryIndex.objects.filter(bands__overlap=[1, 2]).values("pk")
         assert "trajectory_by_bands" in alike.explain()
-
-
-def open_page(client: Client, trajectory: Trajectory, **query: Any) -> str:
-    page = reverse("curation:trajectory-detail", args=[trajectory.project.slug, trajectory.pk])
-    return client.get(page, query).content.decode()
-
-
-def test_the_page_and_rest_show_what_was_counted_and_what_is_repeated(client: Client) -> None:
-    project = make_project()
-    access = owner_access(project)
-    client.force_login(access.user)
-    make_trajectory(project, tell(1))
-    trajectory = make_trajectory(project, tell(1, version=2))
-    index(project)
-    trajectory.refresh_from_db()
-    Trajectory.objects.filter(pk=trajectory.pk).update(
-        error_count=3,
-        unknown_tool_count=2,
-        bad_argument_count=4,
-        unreadable_count=5,
-        loop_length=6,
-        context_overflow=True,
-    )
-    page = open_page(client, trajectory)
-    for words in (
-        "errors: 3",
-        "unknown tools: 2",
-        "bad arguments: 4",
-        "unreadable turns: 5",
-        "loop of 6 steps",
-        "overflow",
-    ):
-        assert words in page
-    assert f"nearly repeats #{trajectory.duplicate_of_id} ({trajectory.similarity:.2f})" in page
-    assert "nearly repeats" not in open_page(client, make_trajectory(project))
-    url = reverse("api-trajectory-detail", args=[project.slug, trajectory.pk])
-    found = client.get(url).json()
-    assert (found["error_count"], found["loop_length"], found["context_overflow"]) == (3, 6, True)
-    assert (found["duplicate_of"], found["similarity"]) == (trajectory.duplicate_of_id, trajectory.similarity)
-
-
-def test_whoever_may_be_given_a_trajectory_blind_is_not_shown_what_was_counted(client: Client) -> None:
-    project = make_project()
-    trajectory = make_trajectory(project, "look")
-    Trajectory.objects.update(error_count=3, duplicate_of=trajectory.pk, similarity=1.0)
-    chosen = Trajectory.objects.filter(pk=trajectory.pk)
-    create_queue(owner_access(project), name="Blind", trajectories=chosen, reviews_wanted=1, blind=True)
-    client.force_login(make_member(project).user)
-    assert "errors: 3" not in (page := open_page(client, trajectory))
-    assert "repeats #" not in page
-    client.force_login(owner_access(project).user)
-    assert "errors: 3" in (page := open_page(client, trajectory))
-    assert f"repeats #{trajectory.pk}" in page
-
-
-def test_the_page_of_an_older_revision_does_not_show_what_was_counted_in_the_newest(client: Client) -> None:
-    project = make_project()
-    client.force_login(owner_access(project).user)
-    trajectory = make_trajectory(project, "look")
-    rewrite(trajectory, "take")
-    Trajectory.objects.update(error_count=3)
-    assert "errors: 3" in open_page(client, trajectory)
-    assert "errors: 3" not in open_page(client, trajectory, revision=0)
 
 
 def test_a_task_of_its_own_is_no_reason_to_be_told_apart() -> None:
