@@ -52,6 +52,7 @@ def test_a_step_is_corrected_and_split_by_keyboard_alone(page: Page, live_server
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Saved as revision 1")).to_be_visible()
     page.goto(live_server.url + form_of(trajectory, 4))
+    expect(page.get_by_label("Thought").first).to_be_focused()
     page.keyboard.press("Escape")
     page.keyboard.press("s")
     expect(page.locator("#first-message")).to_be_focused()
