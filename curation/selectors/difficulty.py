@@ -28,7 +28,8 @@ from curation.models.dataset import Split
 from curation.selection import CHARACTERS_PER_TOKEN
 from curation.selectors.queues import keep_if_large
 from curation.selectors.tasks import ACCEPTED, NOT_CRASHED, REACHED
-from curation.waterfall import Band, Stage, follow_stages, read_stages
+from curation.selectors.version_statistics import read_frozen_stages
+from curation.waterfall import Band, Stage, follow_stages
 
 UNITS = {"tokens": "Supervised tokens", "attempts": "Attempts", "tasks": "Tasks"}
 STAGES = {
@@ -94,7 +95,7 @@ def _measure(project: Project, target: Target, unit: str) -> Difficulty:
     selections = [_select("accepted", "Accepted", reached["accepted"], pool, target)]
     for version in _list_newest(project):
         masses = list(_weigh(_count_rows(version), tasks, unit))
-        stages = tuple(read_stages(version.statistics.get("waterfall", [])))
+        stages = tuple(read_frozen_stages(version))
         label = f"{version.dataset.name} v{version.number}"
         name, ids = f"dataset-{version.dataset_id}", {"dataset": version.dataset_id, "version": version.pk}
         selections.append(_select(name, label, masses, pool, target, stages=stages, **ids))

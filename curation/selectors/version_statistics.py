@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from curation.action_counts import ActionCount
 from curation.models import DatasetVersion
 from curation.selectors.previews import Preview
-from curation.waterfall import dump_stages, read_stages
+from curation.waterfall import Stage, dump_stages, read_stages
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,15 @@ def _name_fields(value: Any) -> Any:
     return [_name_fields(part) for part in value] if isinstance(value, list | tuple) else value
 
 
+def read_frozen_stages(version: DatasetVersion) -> list[Stage]:
+    """The waterfall that was stored; empty for a version that is not frozen, or was before anything was stored."""
+    return read_stages(version.statistics["preview"]["stages"]) if version.statistics else []
+
+
 def read_statistics(version: DatasetVersion) -> VersionStatistics | None:
     """What was stored; None for a version that is not frozen, or was before anything was stored."""
     if not version.statistics:
         return None
     plain = version.statistics | {"preview": version.statistics["preview"] | {"stages": []}}
     statistics = _STATISTICS.validate_python(plain)
-    stages = read_stages(version.statistics["preview"]["stages"])
-    return replace(statistics, preview=replace(statistics.preview, stages=stages))
+    return replace(statistics, preview=replace(statistics.preview, stages=read_frozen_stages(version)))

@@ -9,6 +9,7 @@ from django.db import IntegrityError, InternalError, transaction
 from django.utils import timezone
 
 from curation.models import DatasetVersion, Project, Review, StepLabel, Task, Trajectory
+from curation.selectors.difficulty import measure_difficulty
 from curation.selectors.version_statistics import read_statistics
 from tests.datasets.cast import freeze, make_pool, make_task_with_text
 from tests.factories import make_project, make_trajectory, make_user
@@ -78,6 +79,17 @@ def test_the_waterfall_is_stored_as_stages_with_bands_and_losses() -> None:
     stages = freeze(project, held_out=0).statistics["preview"]["stages"]
     assert [set(stage) >= {"stage", "label", "bands", "lost"} for stage in stages] == [True] * len(stages)
     assert stages[1]["lost"]["unknown"] > 0
+
+
+def test_the_difficulty_of_the_project_shows_the_stages_of_a_version_that_was_frozen() -> None:
+    project = make_project()
+    fill(project, [1, 2])
+    version = freeze(project, held_out=0)
+    statistics = read_statistics(version)
+    assert statistics is not None
+    stages = measure_difficulty(project).find(f"dataset-{version.dataset_id}").stages
+    assert [stage.stage for stage in stages] == ["collected", "human", "dataset"]
+    assert stages == tuple(statistics.preview.stages)
 
 
 def test_rows_with_the_same_content_are_told_of() -> None:

@@ -130,7 +130,7 @@ def test_the_stages_of_a_version_are_shown_as_they_were_frozen(project: Project)
     (attempt,) = add_attempts(task, 1)
     bands = dict.fromkeys((*BANDS, None), 0.0) | {1: 10.0}
     stage = Stage("cap", "Cap per task", bands, dict.fromkeys(bands, 0.0), {band: int(n) for band, n in bands.items()})
-    version = freeze(project, [(attempt, 1.0)], waterfall=dump_stages([stage]))
+    version = freeze(project, [(attempt, 1.0)], preview={"stages": dump_stages([stage])})
     assert measure_difficulty(project).find(f"dataset-{version.dataset_id}").stages == (stage,)
 
 
