@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.utils.functional import cached_property
 
 from curation.models import Dataset, FilterVersion, PreferencePair, Trajectory
 from curation.recipe import RECIPES, DatasetRecipe, Evaluation, FilterOrigin, dump_recipe, read_recipe
@@ -156,7 +157,7 @@ class RecipeForm(forms.Form):
             for part, name in BAND_FIELDS.items()
         ]
 
-    @property
+    @cached_property
     def opened(self) -> set[str]:
         """The folded parts in which something is wrong, or differs from what a new recipe has."""
         by_band = [field for *_, fields in self.band_groups for field in fields]

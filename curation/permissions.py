@@ -110,10 +110,6 @@ def _get(queryset: QuerySet[Noun], pk: int, noun: str) -> Noun:
     return found
 
 
-def get_task(access: Access, pk: int) -> Task:
-    return _get(Task.objects.filter(project=access.project), pk, "task")
-
-
 def get_import(access: Access, pk: int) -> Import:
     return _get(Import.objects.filter(project=access.project), pk, "import")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from curation.api.pages import read_page
 from curation.api.problems import Conflict
 from curation.api.reservations import ReviewSerializer
 from curation.models import Decision, Queue, QueueItem, Review, Role
@@ -20,7 +20,6 @@ from curation.permissions import Access, access_project, get_queue, get_queue_it
 from curation.selectors.agreement import Agreement, Report, measure_queue
 from curation.selectors.answers import list_answers
 from curation.selectors.disagreements import find_standing, list_disagreements
-from curation.selectors.pages import BadCursor, Page, take_page
 from curation.selectors.progress import measure_progress
 from curation.services.decisions import decide_trajectory, withdraw_decision
 
@@ -250,14 +249,6 @@ class ItemDecision(APIView):
         if standing is None or not withdraw_decision(access, standing):
             raise Conflict("There is no decision to take back.")
         return Response(status=204)
-
-
-def read_page(request: Request, rows: QuerySet[Any], *, order: str) -> Page[Any]:
-    """The page after the cursor in `after`. Raises ValidationError for one that is damaged."""
-    try:
-        return take_page(rows, order=order, cursor=request.query_params.get("after"), size=100)
-    except (BadCursor, ValueError) as error:
-        raise serializers.ValidationError({"after": str(error)}) from error
 
 
 def _get_single(access: Access, queue: int, pk: int) -> QueueItem:

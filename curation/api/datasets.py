@@ -12,11 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from curation.api.pages import read_page
 from curation.api.recipes import check_recipe
 from curation.models import Dataset, Role
 from curation.permissions import access_project, get_dataset
-from curation.selectors.datasets import list_datasets
-from curation.selectors.pages import BadCursor, take_page
 from curation.services.datasets import create_dataset
 
 
@@ -44,10 +43,7 @@ class DatasetList(APIView):
     )
     def get(self, request: Request, project: str) -> Response:
         access = access_project(request, project)
-        try:
-            page = take_page(list_datasets(access), order="-id", cursor=request.query_params.get("after"), size=100)
-        except (BadCursor, ValueError) as error:
-            raise serializers.ValidationError({"after": str(error)}) from error
+        page = read_page(request, Dataset.objects.filter(project=access.project), order="-id")
         return Response({"results": DatasetSerializer(page.rows, many=True).data, "next": page.next})
 
     @extend_schema(request=DatasetSerializer, responses={201: DatasetSerializer})

@@ -13,11 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.bias import BiasReport, TargetError, dump_target
+from curation.api.pages import read_page
+from curation.bias import BiasReport, TargetError, dump_target, read_target
 from curation.models import Role, Task
 from curation.permissions import Access, access_project
 from curation.selectors.difficulty import UNITS, Difficulty, find_policies, measure_difficulty
-from curation.selectors.pages import BadCursor, take_page
 from curation.selectors.tasks import ORDERS, list_tasks, stream_tasks
 from curation.services.targets import set_target
 from curation.task_filters import TASK_FILTER_NAMES, TaskFilter, read_task_conditions
@@ -127,7 +127,7 @@ class DifficultyReport(APIView):
 class DifficultyTarget(APIView):
     @extend_schema(responses=TargetSerializer)
     def get(self, request: Request, project: str) -> Response:
-        return Response(dump_target(measure_difficulty(access_project(request, project).project).target))
+        return Response(dump_target(read_target(access_project(request, project).project.target)))
 
     @extend_schema(request=TargetSerializer, responses=TargetSerializer)
     def put(self, request: Request, project: str) -> Response:
@@ -157,10 +157,7 @@ class TaskList(APIView):
         order = request.query_params.get("order", "id")
         if order not in ORDERS:
             raise serializers.ValidationError({"order": f"One of {', '.join(ORDERS)}."})
-        try:
-            page = take_page(chosen.qs, order=order, cursor=request.query_params.get("after"), size=100)
-        except (BadCursor, ValueError) as error:
-            raise serializers.ValidationError({"after": str(error)}) from error
+        page = read_page(request, chosen.qs, order=order)
         return Response({"results": TaskSerializer(page.rows, many=True).data, "next": page.next})
 
 

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.api.agreement import AFTER, read_page
+from curation.api.agreement import AFTER
+from curation.api.pages import read_page
 from curation.api.problems import Conflict
 from curation.models import Queue, QueueItem, Review, Role
 from curation.permissions import Access, access_project, get_pair, get_queue, get_queue_item, get_trajectory

@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.api.agreement import read_page
 from curation.api.judges import OpinionListSerializer, OpinionSerializer
+from curation.api.pages import read_page
 from curation.api.problems import Conflict
 from curation.filters import choose_trajectories, read_conditions
 from curation.jobs import run_judge

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from curation.api.agreement import read_page
+from curation.api.pages import read_page
 from curation.api.problems import Conflict
 from curation.models import Judge, Opinion, Role
 from curation.permissions import BLIND_TRAJECTORY, access_project, get_judge, get_trajectory, may_see_outcome

@@ -18,7 +18,7 @@ from curation.recipe import RECIPES, DatasetRecipe, PairRecipe, read_recipe
 from curation.recipe_checks import RecipeError
 from curation.selectors.action_samples import count_sampled_actions, draw_sample
 from curation.selectors.candidates import select_candidates
-from curation.selectors.previews import describe_selection, list_left_out
+from curation.selectors.previews import list_left_out, preview_recipe
 from curation.waterfall import dump_stages
 
 LEFT_OUT_AT_ONCE = 1000
@@ -146,8 +146,7 @@ class RecipePreview(APIView):
         """
         access = access_project(request, project, Role.CURATOR)
         recipe = check_recipe(request.data)
-        selection = select_candidates(access.project, recipe, with_revisions=False)
-        return Response(RecipePreviewSerializer(describe_selection(access.project, recipe, selection)).data)
+        return Response(RecipePreviewSerializer(preview_recipe(access, recipe)).data)
 
     @extend_schema(operation_id="v1_projects_datasets_recipes", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, project: str) -> Response:

@@ -15,13 +15,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from curation.api.pages import read_page
 from curation.api.problems import Conflict
 from curation.jobs import freeze_version
 from curation.models import DatasetRow, DatasetVersion, JobState, LeftOut, Role
 from curation.models.dataset import Split
 from curation.permissions import access_project, get_dataset, get_version
-from curation.selectors.datasets import list_rows, list_versions, summarize_version
-from curation.selectors.pages import BadCursor, take_page
+from curation.selectors.datasets import list_rows, summarize_version
 from curation.selectors.version_comparison import DIFFERENCES, compare_versions, list_differences
 from curation.services.dataset_files import read_row
 from curation.services.datasets import VersionInUse, create_version, remove_version, retry_version
@@ -156,7 +156,7 @@ class VersionList(APIView):
     @extend_schema(responses=VersionSerializer(many=True))
     def get(self, request: Request, project: str, pk: int) -> Response:
         dataset = get_dataset(access_project(request, project), pk)
-        return Response(VersionSerializer(list_versions(dataset), many=True).data)
+        return Response(VersionSerializer(dataset.versions.order_by("-number"), many=True).data)
 
     @extend_schema(request=None, responses={202: VersionSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:
@@ -299,10 +299,7 @@ def _choose(request: Request, name: str, known: Sequence[str], usual: str) -> st
 def _take_page(
     request: Request, rows: QuerySet[Any], serializer: type[serializers.Serializer[Any]], *, order: str
 ) -> dict[str, Any]:
-    try:
-        page = take_page(rows, order=order, cursor=request.query_params.get("after"), size=100)
-    except (BadCursor, ValueError) as error:
-        raise serializers.ValidationError({"after": str(error)}) from error
+    page = read_page(request, rows, order=order)
     return {"results": serializer(page.rows, many=True).data, "next": page.next}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 
 from curation.bias import Target, TaskMass, amounts_by_band, read_target, target_shares
 from curation.composing import DATASET, compose
@@ -15,6 +15,7 @@ from curation.rule_stages import STAGES
 from curation.selection import CHARACTERS_PER_TOKEN, Candidate, Selection, explain_empty
 from curation.selectors.candidate_rows import CHARACTERS, Scan, TaskFacts, list_stages, scan_pairs, scan_trajectories
 from curation.selectors.evaluation_tasks import find_overlaps
+from curation.selectors.tasks import ACCEPTED, NOT_CRASHED
 from curation.waterfall import follow_stages
 
 IDS_AT_ONCE = 5000
@@ -70,8 +71,8 @@ def _read_tasks(project: Project) -> dict[int, TaskFacts]:
 
 def _weigh_pool(project: Project, tasks: Mapping[int, TaskFacts]) -> Iterator[TaskMass]:
     """What each task has as collected: crashed attempts are left out, unless they were accepted."""
-    counted = ~Q(completion=Trajectory.Completion.CRASHED) | Q(status=Trajectory.Status.ACCEPTED)
-    attempts = Trajectory.objects.filter(counted, project=project).exclude(source=Trajectory.Source.INSTRUCTION)
+    attempts = Trajectory.objects.filter(NOT_CRASHED | ACCEPTED, project=project)
+    attempts = attempts.exclude(source=Trajectory.Source.INSTRUCTION)
     sums = attempts.order_by().values_list("task").annotate(n=Sum(CHARACTERS))
     yield from _to_masses(((task, amount / CHARACTERS_PER_TOKEN) for task, amount in sums.iterator(IDS_AT_ONCE)), tasks)
 

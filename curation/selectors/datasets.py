@@ -29,7 +29,7 @@ class SideStats:
 
 @dataclass(frozen=True)
 class Stats:
-    """What a version holds, or a recipe would give.
+    """What a version holds.
 
     `pool` counts the project's attempts by band as collected, crashed ones left out. `bias` compares the training
     rows, weighted, with it: 0 for the same shares, 1 for none in common; None where either has no known band.
@@ -51,6 +51,13 @@ def list_datasets(access: Access) -> QuerySet[Dataset]:
         last_number=Max("versions__number", filter=Q(versions__state=JobState.DONE)),
         row_count=Subquery(rows),
     )
+
+
+def list_newest_versions(project: Project) -> QuerySet[DatasetVersion]:
+    """The newest frozen version of each dataset, the newest first."""
+    frozen = DatasetVersion.objects.filter(dataset=OuterRef("pk"), state=JobState.DONE).order_by("-number")
+    newest = Dataset.objects.filter(project=project).annotate(newest=Subquery(frozen.values("pk")[:1]))
+    return DatasetVersion.objects.filter(pk__in=newest.values("newest")).select_related("dataset").order_by("-pk")
 
 
 def list_newest_filters(access: Access) -> list[FilterVersion]:
@@ -110,24 +117,14 @@ def summarize_version(version: DatasetVersion) -> Stats:
             bands=_in_order({group["band"]: group["rows"] for group in mine}),
         )
     weighted = {group["band"]: group["total"] for group in groups if group["split"] == Split.TRAIN}
-    return _compare(version.dataset.project, sides, weighted=weighted, left_out=version.left_out)
-
-
-def _compare(
-    project: Project,
-    sides: Mapping[Split, SideStats],
-    *,
-    weighted: Mapping[int | None, float],
-    left_out: Mapping[str, int],
-) -> Stats:
-    pool = count_pool(project)
+    pool = count_pool(version.dataset.project)
     known = {band: weight for band, weight in weighted.items() if band}
     return Stats(
         train=sides[Split.TRAIN],
         held_out=sides[Split.EVAL],
         pool=_in_order(pool),
         bias=bias(known, {band: number for band, number in pool.items() if band}),
-        left_out=sorted(left_out.items(), key=lambda reason: -reason[1]),
+        left_out=sorted(version.left_out.items(), key=lambda reason: -reason[1]),
     )
 
 

@@ -8,13 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce, NullIf
+from django.db.models import Count, F, QuerySet, Sum
 
 from curation.bias import BiasReport, Target, TaskMass, dump_target, measure_bias, read_target, target_shares
 from curation.difficulty import BANDS
 from curation.models import (
-    Dataset,
     DatasetRow,
     DatasetVersion,
     DifficultyFit,
@@ -26,6 +24,8 @@ from curation.models import (
 )
 from curation.models.dataset import Split
 from curation.selection import CHARACTERS_PER_TOKEN
+from curation.selectors.candidate_rows import CHARACTERS
+from curation.selectors.datasets import list_newest_versions
 from curation.selectors.queues import keep_if_large
 from curation.selectors.tasks import ACCEPTED, NOT_CRASHED, REACHED
 from curation.selectors.version_statistics import read_frozen_stages
@@ -58,7 +58,6 @@ class Selection:
     label: str
     amounts: dict[Band, float]
     report: BiasReport
-    dataset: int | None = None
     version: int | None = None
     stages: tuple[Stage, ...] = ()
 
@@ -93,12 +92,12 @@ def _measure(project: Project, target: Target, unit: str) -> Difficulty:
     reached = _read_attempts(project, tasks, unit)
     pool = reached["collected"]
     selections = [_select("accepted", "Accepted", reached["accepted"], pool, target)]
-    for version in _list_newest(project):
+    for version in list_newest_versions(project)[:MOST_DATASETS]:
         masses = list(_weigh(_count_rows(version), tasks, unit))
         stages = tuple(read_frozen_stages(version))
         label = f"{version.dataset.name} v{version.number}"
-        name, ids = f"dataset-{version.dataset_id}", {"dataset": version.dataset_id, "version": version.pk}
-        selections.append(_select(name, label, masses, pool, target, stages=stages, **ids))
+        name = f"dataset-{version.dataset_id}"
+        selections.append(_select(name, label, masses, pool, target, stages=stages, version=version.pk))
     amounts = _add_up(pool)
     return Difficulty(
         unit=unit,
@@ -124,11 +123,10 @@ def _read_attempts(project: Project, tasks: Known, unit: str) -> dict[str, list[
 
     The agent's own characters stand for the tokens that bear loss; where they were not counted yet, all characters do.
     """
-    characters = Coalesce(NullIf(F("agent_character_count"), 0), F("character_count"))
     counts: dict[str, Any] = {}
     for name in STAGES:
         reached = REACHED.get(name)
-        amount = Sum(characters, filter=reached) if unit == "tokens" else Count("pk", filter=reached)
+        amount = Sum(CHARACTERS, filter=reached) if unit == "tokens" else Count("pk", filter=reached)
         counts[f"{name}_amount"] = amount
     attempts = Trajectory.objects.filter(NOT_CRASHED | ACCEPTED, project=project).order_by().values("task")
     found: dict[str, list[TaskMass]] = {name: [] for name in STAGES}
@@ -143,14 +141,6 @@ def _read_attempts(project: Project, tasks: Known, unit: str) -> dict[str, list[
 def _convert(amount: float, unit: str) -> float:
     """An amount as it was counted, in the unit that is shown."""
     return amount / CHARACTERS_PER_TOKEN if unit == "tokens" else 1.0 if unit == "tasks" else float(amount)
-
-
-def _list_newest(project: Project) -> list[DatasetVersion]:
-    """The newest frozen version of each dataset."""
-    frozen = DatasetVersion.objects.filter(dataset=OuterRef("pk"), state=JobState.DONE).order_by("-number")
-    newest = Dataset.objects.filter(project=project).annotate(newest=Subquery(frozen.values("pk")[:1]))
-    versions = DatasetVersion.objects.filter(pk__in=newest.values("newest")).select_related("dataset")
-    return list(versions.order_by("-pk")[:MOST_DATASETS])
 
 
 def _count_rows(version: DatasetVersion) -> Iterator[tuple[int, int, float]]:

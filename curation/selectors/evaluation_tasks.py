@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Q
 
-from curation.models import Dataset, DatasetRow, DatasetVersion, JobState, Project, Task, Trajectory
+from curation.models import DatasetRow, Project, Task, Trajectory
 from curation.models.dataset import Split
 from curation.near_text import find_near
 from curation.recipe import Evaluation
 from curation.selection import Overlap
+from curation.selectors.datasets import list_newest_versions
 
 TASKS_AT_ONCE = 2000
 
@@ -20,9 +21,7 @@ def find_evaluation_tasks(project: Project, evaluation: Evaluation) -> dict[int,
     if not evaluation.is_named:
         return {}
     tagged = Trajectory.objects.filter(project=project, tags__overlap=evaluation.tags).values("task")
-    newest = DatasetVersion.objects.filter(dataset=OuterRef("pk"), state=JobState.DONE).order_by("-number")
-    datasets = Dataset.objects.filter(project=project, pk__in=evaluation.datasets)
-    versions = datasets.annotate(newest=Subquery(newest.values("pk")[:1])).values("newest")
+    versions = list_newest_versions(project).filter(dataset__in=evaluation.datasets).order_by().values("pk")
     measured = DatasetRow.objects.filter(version__in=versions, split=Split.EVAL).values("task")
     named = Q(key__in=evaluation.tasks) | Q(dataset__in=evaluation.benchmarks)
     if evaluation.tags:

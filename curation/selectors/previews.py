@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import NamedTuple
 
-from django.db.models import OuterRef, Subquery
-
 from curation.bias import BiasReport, Target, measure_bias, read_target
 from curation.difficulty import BANDS
-from curation.models import Dataset, DatasetRow, DatasetVersion, JobState, Project
+from curation.models import DatasetRow, Project
 from curation.models.dataset import Split
 from curation.permissions import Access
 from curation.recipe import DatasetRecipe
 from curation.selection import Candidate, Overlap, Selection
 from curation.selectors.candidates import read_recipe_target, select_candidates
+from curation.selectors.datasets import list_newest_versions
 from curation.waterfall import Stage
 
 RESAMPLED = 5_000_000
@@ -240,10 +239,7 @@ def _compare_lengths(pairs: Sequence[Candidate]) -> PairLengths | None:
 
 def _find_held_out_elsewhere(project: Project, trained: Mapping[int, str]) -> list[HeldOutElsewhere]:
     """By dataset, tasks that are trained on here and held out there."""
-    frozen = DatasetVersion.objects.filter(dataset=OuterRef("pk"), state=JobState.DONE).order_by("-number")
-    newest = Dataset.objects.filter(project=project).annotate(newest=Subquery(frozen.values("pk")[:1]))
-    versions = DatasetVersion.objects.filter(pk__in=newest.values("newest")).select_related("dataset")
-    names = {version.pk: version for version in versions.order_by("-pk")[:MOST_DATASETS]}
+    names = {version.pk: version for version in list_newest_versions(project)[:MOST_DATASETS]}
     rows = DatasetRow.objects.filter(version__in=names, split=Split.EVAL).order_by()
     found: dict[int, set[str]] = defaultdict(set)
     for version, task in rows.values_list("version_id", "task_id").distinct().iterator(20_000):

@@ -184,7 +184,3 @@ def count_band_shares(access: Access, queue: Queue) -> tuple[dict[int, int], dic
     key = f"band-shares-{access.project.pk}-{queue.kind}"
     counted = keep_if_large(key, count, size=lambda rows: sum(pool for _, pool, _ in rows))
     return {band: pool for band, pool, _ in counted}, {band: accepted for band, _, accepted in counted}
-
-
-def list_items(queue: Queue) -> QuerySet[QueueItem]:
-    return queue.items.select_related("trajectory__task").order_by("rank", "id")

@@ -96,11 +96,11 @@ def _build_turns(
 ) -> Iterator[Built]:
     """A row for each turn of the agent that is learnt from, with all that came before it as the prompt."""
     found = 0
+    bare = [_without_mark(message) for message in messages]
     for index, message in enumerate(messages):
         if index and count_agent_characters([message]):
             found += 1
-            prompt = [_without_mark(earlier) for earlier in messages[:index]]
-            content = {"prompt": prompt, "completion": [message], "turn": found} | more
+            content = {"prompt": bare[:index], "completion": [message], "turn": found} | more
             yield Built(candidate, content, origin, [message])
     if not found:
         yield Built(candidate, reason="nothing comes before the agent's turns")

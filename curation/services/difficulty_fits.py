@@ -7,7 +7,6 @@ which every attempt may move every task.
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +18,12 @@ from curation.formats.cleaning import clean_text
 from curation.models import DifficultyFit, JobState, Project, Task, User
 from curation.rasch import FEWEST_POLICIES, Cells, fit_rasch
 from curation.services.difficulty import COUNTED, Measured, write_changes
-from curation.services.jobs import JobLost, JobStopped, beat_job, claim_job, end_job
+from curation.services.jobs import JobLost, JobStopped, beat_job, beat_now_and_then, claim_job, end_job
 
 logger = logging.getLogger(__name__)
 
 BATCH = 1000
 """Tasks written in one transaction: a reviewer who grades one of them waits for it."""
-BEAT_SECONDS = 2.0
 TRIES = 10
 
 COUNT_CELLS = f"""
@@ -125,15 +123,7 @@ def _measure(job: DifficultyFit, counts: Counts) -> tuple[dict[int, Measured], l
     ]
     if number < FEWEST_POLICIES:
         return {}, policies
-    beat = time.monotonic()
-
-    def watch() -> None:
-        nonlocal beat
-        if time.monotonic() - beat > BEAT_SECONDS:
-            beat_job(job)
-            beat = time.monotonic()
-
-    fit = fit_rasch(cells, watch=watch)
+    fit = fit_rasch(cells, watch=beat_now_and_then(job))
     for place, policy in enumerate(policies):
         policy |= {"ability": round(float(fit.ability[place]), 3), "group": int(fit.group[place])}
     columns = zip(*(column.round(4).tolist() for column in (fit.p, fit.low, fit.high, fit.difficulty)), strict=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
 import orjson
@@ -24,10 +23,9 @@ from curation.services.dataset_drafts import Draft
 from curation.services.dataset_files import find_rows, locate_file, lock_files
 from curation.services.dataset_rows import Built, build_rows
 from curation.services.freeze_statistics import measure_rows
-from curation.services.jobs import beat_job, end_job
+from curation.services.jobs import beat_job, beat_now_and_then, end_job
 from curation.weights import BandSum, weigh_bands
 
-BEAT_SECONDS = 2.0
 LONGEST_REASON = 200
 
 COPY_ROWS = """COPY curation_datasetrow (version_id, split, position, task_id, revision_id, pair_id, band, weight,
@@ -63,7 +61,7 @@ def freeze(version: DatasetVersion) -> None:
             raise NothingToFreeze(empty)
         _weigh(recipe, selection, drafts[Split.TRAIN])
         beat_job(version, stage="writing files", progress=len(selection.candidates))
-        beat = _beat_now_and_then(version)
+        beat = beat_now_and_then(version)
         prefix = f".version-{version.pk}-{version.claim}-"
         files = {split: drafts[split].keep(prefix, lambda row: row.weight, beat) for split in Split}
     beat_job(version, stage="counting")
@@ -93,7 +91,7 @@ def _write_drafts(version: DatasetVersion, recipe: DatasetRecipe, selection: Sel
     actions, offered = ActionCounts(), set[str]()
     characters, chosen = Counter[int](), Counter[int]()
     reasons: dict[int, str] = {}
-    beat = _beat_now_and_then(version)
+    beat = beat_now_and_then(version)
     for built in build_rows(recipe, selection.candidates):
         order = built.candidate.order
         if built.content is None:
@@ -166,16 +164,3 @@ def _copy_left_out(version: DatasetVersion, recipe: DatasetRecipe, rows: Iterabl
         for row in rows:
             if (row.stage, row.reason) not in filtered and not row.reason.startswith("review status"):
                 copy.write_row((version.pk, row.trajectory_id, row.pair_id, row.band, row.stage, row.reason))
-
-
-def _beat_now_and_then(version: DatasetVersion) -> Callable[..., None]:
-    """A heartbeat that may be called for every row."""
-    last = time.monotonic()
-
-    def beat(progress: int | None = None) -> None:
-        nonlocal last
-        if time.monotonic() - last > BEAT_SECONDS:
-            beat_job(version, **({} if progress is None else {"progress": progress}))
-            last = time.monotonic()
-
-    return beat

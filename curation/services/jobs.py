@@ -6,7 +6,9 @@ slow, and another took over) learns so at its next heartbeat and stops.
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -18,6 +20,7 @@ from curation.models import Job, JobState
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 STALE_AFTER = timedelta(seconds=30)
+BEAT_SECONDS = 2.0
 MOST_CLAIMS = 5
 FIRST_RESEND = timedelta(seconds=20)
 LAST_RESEND = timedelta(hours=1)
@@ -56,6 +59,19 @@ def beat_job(job: Job, **fields: Any) -> None:
         setattr(job, name, value)
     if manager.filter(pk=job.pk, stop_requested=True).exists():
         raise JobStopped(f"{job} was asked to stop")
+
+
+def beat_now_and_then(job: Job) -> Callable[..., None]:
+    """A heartbeat that may be called for every row; it may be given the progress."""
+    last = time.monotonic()
+
+    def beat(progress: int | None = None) -> None:
+        nonlocal last
+        if time.monotonic() - last > BEAT_SECONDS:
+            beat_job(job, **({} if progress is None else {"progress": progress}))
+            last = time.monotonic()
+
+    return beat
 
 
 def end_job(job: Job, state: JobState, **fields: Any) -> None:

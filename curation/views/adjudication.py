@@ -25,7 +25,8 @@ from curation.selectors.disagreements import (
 from curation.services.decisions import decide_trajectory, withdraw_decision
 from curation.services.gold import mark_gold
 from curation.views.adjudication_tables import compare_reviews
-from curation.views.queue_tabs import page_context, tabs_context
+from curation.views.pages import page_context
+from curation.views.queue_tabs import tabs_context
 from curation.views.reading import reading_context
 
 

@@ -21,7 +21,8 @@ from curation.selectors.agreement import (
     measure_queue,
 )
 from curation.selectors.disagreements import show_answers
-from curation.views.queue_tabs import page_context, tabs_context
+from curation.views.pages import page_context
+from curation.views.queue_tabs import tabs_context
 
 
 @require_GET

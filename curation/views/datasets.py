@@ -14,20 +14,16 @@ from curation.models import JobState, Role
 from curation.permissions import access_project, get_dataset
 from curation.recipe_words import describe_recipe
 from curation.selectors.datasets import list_datasets, list_versions, summarize_version
-from curation.selectors.pages import BadCursor, take_page
 from curation.services.datasets import create_version
+from curation.views.pages import page_context
 from curation.views.versions import list_exports
 
 
 @require_GET
 def dataset_list(request: HttpRequest, project: str) -> HttpResponse:
     access = access_project(request, project)
-    problem = ""
-    try:
-        page = take_page(list_datasets(access), order="-id", cursor=request.GET.get("after"))
-    except (BadCursor, ValueError) as error:
-        problem, page = str(error), take_page(list_datasets(access), order="-id", cursor=None)
-    return render(request, "curation/dataset_list.html", {"page": page, "problem": problem})
+    context = page_context(request, list_datasets(access), order="-id")
+    return render(request, "curation/dataset_list.html", context)
 
 
 @require_GET

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from curation.bias import FOUR_FIFTHS
+from curation.bias import FOUR_FIFTHS, read_target
 from curation.difficulty import BANDS
 from curation.difficulty_forms import KINDS, TargetForm, begin_form
 from curation.jobs import fit_difficulty
@@ -84,13 +84,13 @@ def difficulty_report(request: HttpRequest, project: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def difficulty_target(request: HttpRequest, project: str) -> HttpResponse:
     access = access_project(request, project, Role.CURATOR)
-    measured = measure_difficulty(access.project)
-    form = TargetForm(request.POST) if request.method == "POST" else begin_form(measured.target)
+    form = TargetForm(request.POST) if request.method == "POST" else begin_form(read_target(access.project.target))
     if request.method == "POST" and form.is_valid():
         set_target(access, form.cleaned_data["target"])
         messages.success(request, "The target is set. Everything is measured against it from now on.")
         return redirect("curation:difficulty-report", project)
-    context = {"form": form, "pool": [(band, measured.pool[band]) for band in BANDS]}
+    pool = measure_difficulty(access.project).pool
+    context = {"form": form, "pool": [(band, pool[band]) for band in BANDS]}
     return render(request, "curation/difficulty_target.html", context, status=400 if form.errors else 200)
 
 

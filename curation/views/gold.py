@@ -12,7 +12,8 @@ from curation.models import Queue, QueueItem, Role
 from curation.permissions import Access, access_project, get_pair, get_queue, get_queue_item, get_trajectory
 from curation.selectors.gold import list_decided, list_decided_pairs, list_gold, list_wrong_answers, measure_accuracy
 from curation.services.gold import mark_decided_gold, mark_gold, mark_gold_pair, unmark_gold
-from curation.views.queue_tabs import page_context, tabs_context
+from curation.views.pages import page_context
+from curation.views.queue_tabs import tabs_context
 
 WRONG_SHOWN = 50
 DECIDED_SHOWN = 10

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,8 +18,7 @@ from curation.permissions import Access, access_project, get_version
 from curation.recipe_words import describe_recipe
 from curation.row_files import FORMATS
 from curation.selectors.dataset_cards import TRAINERS
-from curation.selectors.datasets import list_left_out_rows, list_rows, list_versions, summarize_version
-from curation.selectors.pages import BadCursor, Page, take_page
+from curation.selectors.datasets import list_left_out_rows, list_rows, summarize_version
 from curation.selectors.version_comparison import DIFFERENCES, compare_versions, list_differences
 from curation.selectors.version_statistics import read_statistics
 from curation.services.dataset_files import read_row
@@ -29,6 +27,7 @@ from curation.services.export_links import make_link
 from curation.services.exports import CARD, FACTS, FILES, TAR, WHOLE
 from curation.services.jobs import request_stop
 from curation.views.difficulty import draw_stages
+from curation.views.pages import page_context
 
 TRAINABLE = (Dataset.Kind.SFT, Dataset.Kind.DPO)
 """What the engine of this product trains on; the other kinds are exported."""
@@ -45,8 +44,8 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     version = get_version(access, pk)
     split = Split.EVAL if request.GET.get("split") == Split.EVAL else Split.TRAIN
     statistics = read_statistics(version)
-    others = list_versions(version.dataset).filter(state=JobState.DONE).exclude(pk=version.pk)
-    context = _take_page(request, list_rows(version).filter(split=split), order="position") | {
+    others = version.dataset.versions.filter(state=JobState.DONE).exclude(pk=version.pk).order_by("-number")
+    context = page_context(request, list_rows(version).filter(split=split), order="position") | {
         "version": version,
         "dataset": version.dataset,
         "trainable": version.state == JobState.DONE and version.dataset.kind in TRAINABLE,
@@ -150,7 +149,7 @@ def version_left_out(request: HttpRequest, project: str, pk: int) -> HttpRespons
     rows, reason = list_left_out_rows(version), request.GET.get("reason", "")
     if reason:
         rows = rows.filter(reason=reason)
-    context = _take_page(request, rows, order="id") | {"version": version, "reason": reason}
+    context = page_context(request, rows, order="id") | {"version": version, "reason": reason}
     return render(request, "curation/version_left_out.html", context)
 
 
@@ -175,7 +174,7 @@ def version_compare(request: HttpRequest, project: str, pk: int) -> HttpResponse
     }
     if kind in DIFFERENCES:
         rows = list_differences(comparison.older, comparison.newer, kind)
-        context |= _take_page(request, rows, order="id") | {"kind": kind, "kind_words": DIFFERENCES[kind]}
+        context |= page_context(request, rows, order="id") | {"kind": kind, "kind_words": DIFFERENCES[kind]}
     return render(request, "curation/version_compare.html", context)
 
 
@@ -209,13 +208,3 @@ def list_exports(request: HttpRequest, version: DatasetVersion) -> dict[str, Any
 
 def _get_other(access: Access, pk: str) -> DatasetVersion | None:
     return get_version(access, int(pk)) if pk.isdecimal() and len(pk) < 16 else None
-
-
-def _take_page(request: HttpRequest, rows: QuerySet[Any], *, order: str) -> dict[str, Any]:
-    """The page that the address asks for; the first, and what was wrong, for an address that is damaged."""
-    problem = ""
-    try:
-        page: Page[Model] = take_page(rows, order=order, cursor=request.GET.get("after"))
-    except (BadCursor, ValueError) as error:
-        problem, page = str(error), take_page(rows, order=order, cursor=None)
-    return {"page": page, "problem": problem}
