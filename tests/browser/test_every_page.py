@@ -11,13 +11,14 @@ from django.urls import reverse
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
-from curation.models import Project, Trajectory
+from curation.models import DatasetVersion, Project, Trajectory
 from curation.services.queues import create_queue, take_next
 from curation.services.remarks import add_remark
 from curation.services.reviews import Answer, submit_review
 from curation.services.uploads import begin_upload, receive_piece
 from tests.browser.visiting import listen, sign_in
 from tests.bulk.cast import do
+from tests.datasets.cast import freeze
 from tests.factories import keep_filter, make_member, make_project, make_task, make_trajectory, make_user, owner_access
 from tests.formats.reading_aids import as_lines, make_zip
 from tests.formats.samples import SAMPLES, TURNS
@@ -61,6 +62,9 @@ def fill_project() -> Project:
         say(judge, trajectory, "reject", 0.25, steps=labels, reason="a_reason_without_a_place_to_break_it" * 3)
     run = start(access, judge, {"outcome": "failure"})
     run.failures.create(trajectory=first.item.get_trajectory(), reason="The model refused.")
+    for _ in range(2):
+        freeze(project, "a_dataset_without_a_place_to_break_it", held_out=0.3, most_per_task=1)
+        Trajectory.objects.filter(pk=project.trajectories.latest("pk").pk).update(status="accepted")
     long = "a_long_name_without_a_place_to_break_it_" * 3
     members = {f"{long}/{name}.json": as_lines(record) for name, record in SAMPLES_OF_ONE.items()}
     for content in (as_lines({"messages": TURNS}), b'{"in": "no format"}\n', make_zip(members)):
@@ -73,6 +77,7 @@ def addresses(project: Project) -> list[str]:
     queue, judge = project.queues.get(), project.judges.get()
     trajectory = project.trajectories.filter(success=False).earliest("pk")
     held = queue.items.get(reservations__state="held").reservations.get(state="held")
+    version, older = DatasetVersion.objects.order_by("-number")
     inside = {
         "queue-list": (),
         "queue-create": (),
@@ -107,9 +112,15 @@ def addresses(project: Project) -> list[str]:
         "judge-run-detail": (judge.runs.get().pk,),
         "dataset-list": (),
         "dataset-create": (),
+        "dataset-detail": (version.dataset_id,),
+        "version-detail": (version.pk,),
+        "version-row": (version.pk, "train", 0),
+        "version-left-out": (version.pk,),
         "project-settings": (),
     }
     pages = [reverse(f"curation:{name}", args=[project.slug, *args]) for name, args in inside.items()]
+    comparison = reverse("curation:version-compare", args=[project.slug, version.pk])
+    pages.append(f"{comparison}?with={older.pk}&kind=added")
     pages.append(reverse("curation:bulk-create", args=[project.slug]) + "?action=accept&outcome=failure")
     cell = "?scale=verdict&row=accept&column=reject"
     pages.append(reverse("curation:judge-agreement-trajectories", args=[project.slug, judge.pk]) + cell)
