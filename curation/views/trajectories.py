@@ -36,7 +36,7 @@ def trajectory_list(request: HttpRequest, project: str) -> HttpResponse:
     access = access_project(request, project)
     chosen = TrajectoryFilter(request.GET, queryset=list_trajectories(access))
     order = request.GET.get("order", "-id")
-    problem = "" if chosen.is_valid() else f"{describe_problem(chosen)} Showing everything."
+    problem = "" if chosen.is_valid() else f"{describe_problem(chosen).rstrip('.')}. Showing everything."
     rows = chosen.qs if chosen.is_valid() else list_trajectories(access)
     try:
         page = take_page(rows, order=order if order in ORDERS else "-id", cursor=request.GET.get("after"))

@@ -122,6 +122,7 @@ def addresses(project: Project) -> list[str]:
     comparison = reverse("curation:version-compare", args=[project.slug, version.pk])
     pages.append(f"{comparison}?with={older.pk}&kind=added")
     pages.append(reverse("curation:bulk-create", args=[project.slug]) + "?action=accept&outcome=failure")
+    pages.append(reverse("curation:trajectory-list", args=[project.slug]) + '?where={"rule": "steps"}')
     cell = "?scale=verdict&row=accept&column=reject"
     pages.append(reverse("curation:judge-agreement-trajectories", args=[project.slug, judge.pk]) + cell)
     pages.append(reverse("curation:judge-run-detail", args=[project.slug, judge.runs.get().pk]) + "?failures=1")

@@ -209,7 +209,8 @@ def test_the_list_takes_rules_in_its_address_and_says_what_is_wrong_with_them(cl
     page = client.get(address, {"where": write_rule(read_rule(rule)), "outcome": "success"})
     assert [row.pk for row in page.context["page"].rows] == [second.pk]
     page = client.get(address, {"where": '{"rule": "errors"}'})
-    assert "rule errors: it needs at_least, at_most, or both" in page.context["problem"]
+    told = "The filter, rule errors: it needs at_least, at_most, or both. Showing everything."
+    assert page.context["problem"] == f"More rules: {told}"
     page = client.get(address, {"where": '{"rule": "<script>alert(1)</script>"}'})
     assert b"<script>alert(1)" not in page.content
     answer = client.get(reverse("api-trajectory-list", args=[project.slug]), {"where": write_rule(read_rule(rule))})
